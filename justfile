@@ -5,7 +5,7 @@
 default:
     @just --list --unsorted
 
-# run the demo: the service, a simulated Oz, two matches (first build 3 min, then 5 s)
+# run the demo: the service, a simulated Oz, three matches (first build 3 min, then 5 s)
 demo *arguments:
     cargo demo {{ arguments }}
 
@@ -26,6 +26,8 @@ py *filter: build
     FACEMATCH_BIN=target/debug/facematch GRPCURL=target/test-tools/bin/grpcurl \
         FACEMATCH_NGINX=target/test-tools/nginx/usr/sbin/nginx \
         FACEMATCH_GO_CALLER=target/test-tools/bin/go-caller \
+        FACEMATCH_PROMETHEUS=target/test-tools/prometheus/usr/bin/prometheus \
+        FACEMATCH_PROMTOOL=target/test-tools/prometheus/usr/bin/promtool \
         target/test-tools/venv/bin/python -m pytest -c tests/python/pytest.ini tests/python {{ if filter == "" { "" } else { "-k '" + filter + "'" } }}
 
 # the debug build (3 min from nothing, then 20 s)
@@ -35,14 +37,14 @@ build:
 # format, lints and documentation (3 min from nothing, then 40 s)
 lint:
     cargo fmt --check
-    cargo clippy --all-targets --locked --features postgres-tests -- -D warnings
+    cargo clippy --all-targets --locked --features postgres-tests,mysql-tests -- -D warnings
     RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
 
 # every test, installing what they need (15 min)
 test:
     tests/run
 
-# what CI runs (30 min)
+# what CI runs (50 min)
 ci:
     .ci/run
 
@@ -53,6 +55,18 @@ long *figure:
 # the benchmark (13 min; `just bench --quick` 3 min)
 bench *arguments:
     cargo bench -- {{ arguments }}
+
+# check a client library, such as `just client go` (1 to 2 min, after a build)
+client language:
+    clients/{{ language }}/check
+
+# check the page for browsers (9 min, after a build)
+page:
+    web/check
+
+# play the conformance suite with client libraries: `just conformance go` (30 s each, after a build)
+conformance *languages:
+    clients/conformance/run {{ languages }}
 
 # compare instruction counts with the baseline (7 min from nothing, then 1 min)
 instructions:

@@ -11,6 +11,7 @@ pub use crate::{
     grpc::fuzzing::request,
     oz::fuzzing::{oz_answer, oz_error},
     watch::fuzzing::tokens,
+    web::fuzzing::json,
 };
 
 #[cfg(test)]
@@ -26,10 +27,11 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// The targets by the names of their corpora.
-    const TARGETS: [(&str, Target); 9] = [
+    const TARGETS: [(&str, Target); 10] = [
         ("bearer", bearer),
         ("callers", callers),
         ("certificate", certificate),
+        ("json", json),
         ("oz_answer", oz_answer),
         ("oz_error", oz_error),
         ("photo", photo),

@@ -21,14 +21,17 @@
 //! ```
 //!
 //! The modules, in reading order: [`domain`] is what a match is; [`journal`] where matches live;
-//! [`oz`] Oz as we use it; [`worker`] the left half, which moves matches forward; [`watch`] the
-//! right half, which follows the journal; [`access`] who may call; [`grpc`] the front door. [`app`] puts them
-//! together.
-//! [`simulator`] is an Oz of our own, and knows no other module.
+//! [`oz`] Oz as we use it; [`library`] the operator's photos; [`worker`] the left half, which moves
+//! matches forward; [`watch`] the right half, which follows the journal; [`access`] who may call;
+//! [`grpc`] the front door; [`web`] the second door, for browsers and curl; [`admin`] the port for
+//! operators. [`app`] puts them together. [`doctor`]
+//! tries an installation of Oz and a photo library; [`simulator`] is an Oz of our own, and knows no
+//! other module.
 
 pub mod domain;
 
 pub mod journal;
+pub mod library;
 pub mod oz;
 
 pub mod worker;
@@ -36,20 +39,28 @@ pub mod worker;
 pub mod watch;
 
 pub mod access;
+pub mod admin;
 pub mod grpc;
 pub mod pb;
+pub mod web;
 
 pub mod cli;
 pub mod config;
+
+pub mod doctor;
 
 #[cfg(feature = "simulator")]
 pub mod simulator;
 
 pub mod app;
 pub mod clock;
+pub mod database_url;
+pub mod metrics;
 pub mod outage;
 mod sync;
 pub mod telemetry;
+mod text;
+pub mod trace;
 mod units;
 
 #[cfg(all(test, not(all(feature = "cli", feature = "simulator"))))]
@@ -67,6 +78,12 @@ mod crowd;
 #[cfg(test)]
 #[path = "../tests/intercept/mod.rs"]
 mod intercept;
+#[cfg(test)]
+#[path = "../tests/invariants/mod.rs"]
+mod invariants;
+#[cfg(test)]
+#[path = "../tests/oz_faults/mod.rs"]
+mod oz_faults;
 #[cfg(all(test, feature = "postgres-tests"))]
 #[path = "../tests/postgres/mod.rs"]
 mod postgres;

@@ -47,6 +47,12 @@ need_postgres() {
     as_root rm "$settings/facematch.conf"
 }
 
+# MariaDB's server program, with which tests start their own servers. This package starts none.
+need_mariadb() {
+    [ -x /usr/sbin/mariadbd ] ||
+        apt_install "a photo library may be in MySQL or MariaDB" mariadb-server-core
+}
+
 # need_unpacked PACKAGE PROGRAM WHY LIBRARY...: only the program of a package, in target/test-tools.
 # Installing the package would start a server, now and after each boot.
 need_unpacked() {
@@ -59,7 +65,7 @@ need_unpacked() {
         (cd "$place" && apt-get download -qq "$package" && dpkg-deb --extract "$package"_*.deb .) ||
             die "$package couldn't be downloaded"
     fi
-    "$place/$program" -V >/dev/null 2>&1 || die "$package can't be run: $place/$program"
+    "$place/$program" -V >/dev/null 2>&1 || "$place/$program" --version >/dev/null 2>&1 || die "$package can't be run: $place/$program"
 }
 
 # PgBouncer, for the tests that put it in front of PostgreSQL.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// How far a count may be from its baseline, as a share of it.
+/// How far a count may be from its baseline, as a share of it. Allocations may be one off, too.
 ///
 /// Repeated counts differ by less than a thousandth, even on a busy machine; those of `update` by
 /// half a hundredth, since its maps have random seeds and the journal that it opens has threads.
@@ -14,8 +14,15 @@ use crate::Result;
 /// differently.
 pub const TOLERANCE: f64 = 0.05;
 
-/// Instruction counts by the names of paths.
-pub type Counts = BTreeMap<String, u64>;
+/// What one run of a path takes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Count {
+    pub instructions: u64,
+    pub allocations: u64,
+}
+
+/// Counts by the names of paths.
+pub type Counts = BTreeMap<String, Count>;
 
 /// The agreed counts, as `baseline.json` beside this file holds them.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,14 +53,20 @@ impl Baseline {
         Ok(path)
     }
 
-    /// Writes one line for each path. Too fast fails just as too slow does: against a baseline that
-    /// is too high, the next slowdown would go unnoticed.
+    /// Writes one line for each count of each path. Too fast fails just as too slow does: against a
+    /// baseline that is too high, the next slowdown would go unnoticed.
     pub fn judge(&self, counts: &Counts) -> Judgement {
         let (mut text, mut passed) = (String::new(), true);
         for name in counts.keys().chain(self.0.keys().filter(|name| !counts.contains_key(*name))) {
-            let (line, is_good) = judged(counts.get(name).copied(), self.0.get(name).copied());
-            let _ = writeln!(text, "{name:8} {line}");
-            passed &= is_good;
+            let (lines, are_good) = match (counts.get(name), self.0.get(name)) {
+                (Some(count), Some(baseline)) => judged(*count, *baseline),
+                (Some(_), None) => (vec!["NO BASELINE".to_owned()], false),
+                (None, _) => (vec!["NO SUCH PATH, but a baseline".to_owned()], false),
+            };
+            for line in lines {
+                let _ = writeln!(text, "{name:8} {line}");
+            }
+            passed &= are_good;
         }
         if !passed {
             text.push_str(
@@ -64,21 +77,27 @@ impl Baseline {
     }
 }
 
-/// The line for a path that has a count, a baseline, or both, and whether the path passes.
-fn judged(count: Option<u64>, baseline: Option<u64>) -> (String, bool) {
-    let (count, baseline) = match (count, baseline) {
-        (Some(count), Some(baseline)) => (count, baseline),
-        (Some(count), None) => return (format!("{count} instructions: NO BASELINE"), false),
-        (None, _) => return ("NO SUCH PATH, but a baseline".to_owned(), false),
-    };
-    let least = (baseline as f64 * (1.0 - TOLERANCE)).ceil() as u64;
-    let most = (baseline as f64 * (1.0 + TOLERANCE)).floor() as u64;
-    let change = (count as f64 / baseline as f64 - 1.0) * 100.0;
-    let figure = format!("{count} instructions, {change:+.2} % of the baseline's {baseline}");
+/// The lines for a path, and whether both of its counts are near their baselines.
+fn judged(count: Count, baseline: Count) -> (Vec<String>, bool) {
+    let (instructions, are_few) =
+        compared("instructions", count.instructions, baseline.instructions, 0.0);
+    let (allocations, are_fewer) =
+        compared("allocations", count.allocations, baseline.allocations, 1.0);
+    (vec![instructions, allocations], are_few && are_fewer)
+}
+
+/// The line for a count, and whether it is near its baseline: by [`TOLERANCE`], or by `allowance`
+/// if that is more.
+fn compared(what: &str, count: u64, baseline: u64, allowance: f64) -> (String, bool) {
+    let near = (baseline as f64 * TOLERANCE).max(allowance);
+    let least = (baseline as f64 - near).ceil() as u64;
+    let most = (baseline as f64 + near).floor() as u64;
+    let change = (count as f64 / baseline.max(1) as f64 - 1.0) * 100.0;
+    let figure = format!("{count} {what}, {change:+.2} % of the baseline's {baseline}");
     match count {
-        _ if count > most => (format!("{figure}: TOO SLOW, the limit is {most}"), false),
+        _ if count > most => (format!("{figure}: TOO MANY, the limit is {most}"), false),
         _ if count < least => {
-            (format!("{figure}: faster than {least}, so it NEEDS A NEW BASELINE"), false)
+            (format!("{figure}: fewer than {least}, so it NEEDS A NEW BASELINE"), false)
         }
         _ => (format!("{figure}, the limit is {most}"), true),
     }

@@ -51,6 +51,7 @@ pub fn spec() -> Result<Spec> {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::from([label("branch", "north"), label("order", "17")]),
+        trace: None,
     })
 }
 

@@ -1,9 +1,9 @@
-//! Guards against slowdowns: counts the instructions that a few fixed paths take, and compares each
-//! count with its agreed baseline.
+//! Guards against slowdowns: counts the instructions and the allocations that a few fixed paths
+//! take, and compares each count with its agreed baseline.
 //!
-//! Callgrind counts the instructions, so neither the clock nor other load on the machine changes
-//! them, and a slowdown shows in the change that makes it. They say nothing of time: waiting,
-//! memory and system calls are for the other benchmark. It deliberately decides nothing but whether
+//! Callgrind counts both, so neither the clock nor other load on the machine changes them, and a
+//! slowdown shows in the change that makes it. They say nothing of time: waiting, the size of memory
+//! and system calls are for the other benchmark. It deliberately decides nothing but whether
 //! a count is near its baseline.
 //!
 //! A count depends on the compiler, which `rust-toolchain.toml` pins, on the crates, which
@@ -19,7 +19,9 @@
 mod baseline;
 mod callgrind;
 mod inputs;
+mod observations;
 mod paths;
+mod writes;
 
 use std::process::ExitCode;
 

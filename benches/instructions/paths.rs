@@ -10,16 +10,18 @@ use facematch::{
         VolatileState, apply, next_step, settle,
     },
     grpc::encoded::Encoded,
-    journal::sqlite::{self, Sqlite},
     outage::Outage,
     oz,
     watch::{self, Entry, Update, Watch},
 };
 use http::StatusCode;
+use tokio::runtime::Runtime;
 
 use crate::{
     Result,
     inputs::{self, LATENCY, POLICY, START},
+    observations::Observations,
+    writes,
 };
 
 /// How many answers of Oz a match has received once its analysis is in progress.
@@ -37,10 +39,15 @@ pub enum Path {
     Update,
     /// The events of a match, written as the journal's JSON, read back and folded; without SQLite.
     Facts,
+    /// All that the metrics of a match observe.
+    Metrics,
+    /// The events of a match, written one by one to SQLite's file.
+    Write,
 }
 
 impl Path {
-    pub const ALL: [Self; 4] = [Self::Match, Self::Poll, Self::Update, Self::Facts];
+    pub const ALL: [Self; 6] =
+        [Self::Match, Self::Poll, Self::Update, Self::Facts, Self::Metrics, Self::Write];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +55,8 @@ impl Path {
             Self::Poll => "poll",
             Self::Update => "update",
             Self::Facts => "facts",
+            Self::Metrics => "metrics",
+            Self::Write => "write",
         }
     }
 
@@ -62,6 +71,8 @@ impl Path {
             Self::Poll => polls(times),
             Self::Update => updates(times),
             Self::Facts => facts(times),
+            Self::Metrics => observations(times),
+            Self::Write => writes(times),
         }
     }
 }
@@ -115,6 +126,30 @@ fn facts(times: u64) -> Result<()> {
         black_box(m);
     }
     Ok(())
+}
+
+fn observations(times: u64) -> Result<()> {
+    let observations = Observations::new()?;
+    (0..times).for_each(|_| black_box(&observations).of_a_match());
+    Ok(())
+}
+
+fn writes(times: u64) -> Result<()> {
+    let Walk { journal: events, .. } = Walk::of(&accepted()?, &inputs::replies()?)?;
+    let following: Vec<_> = events.into_iter().skip(1).map(|recorded| recorded.event).collect();
+    let (spec, directory) = (inputs::spec()?, tempfile::tempdir()?);
+    runtime()?.block_on(async {
+        let journal = writes::open(directory.path().join("facematch.db")).await?;
+        for n in 0..times {
+            writes::a_match(&journal, n, &spec, &following).await?;
+        }
+        journal.close().await;
+        Ok(())
+    })
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 /// A match in progress, driven as the worker drives it, by answers that are known beforehand.
@@ -203,11 +238,9 @@ fn moment(asked: Timestamp) -> Moment {
 /// so that none of its threads is counted.
 fn watch() -> Result<Watch> {
     let directory = tempfile::tempdir()?;
-    let (clock, _) = Clock::manual(START);
-    let path = directory.path().join("facematch.db");
-    let config = sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 1 };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let journal = Sqlite::open(config).await?;
+    runtime()?.block_on(async {
+        let journal = writes::open(directory.path().join("facematch.db")).await?;
+        let (clock, _) = Clock::manual(START);
         let store = Outage::new("the store", clock.clone());
         let watch = Watch::new(CONFIG, journal.handles().feed, store, clock);
         journal.close().await;

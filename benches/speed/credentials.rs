@@ -44,6 +44,10 @@ impl Credentials {
 pub struct Guarded {
     pub settings: Vec<String>,
     pub credentials: Credentials,
+    /// Variables in the environment of the service.
+    pub environment: Vec<(&'static str, String)>,
+    /// The key by which its caller names the photo in the library; `None`: the caller sends it.
+    pub reference_key: Option<String>,
 }
 
 impl Guarded {
@@ -95,7 +99,7 @@ impl Guarded {
         ];
         let settings = settings.into_iter().flat_map(|(flag, path)| [flag.to_owned(), path]);
         let credentials = Credentials { server: Some(certificate), ..Credentials::default() };
-        Ok(Self { settings: settings.collect(), credentials })
+        Ok(Self { settings: settings.collect(), credentials, ..Self::default() })
     }
 }
 

@@ -18,6 +18,12 @@
 mod credentials;
 #[path = "../../tests/crowd/mod.rs"]
 mod crowd;
+#[path = "../instructions/inputs.rs"]
+#[allow(dead_code, reason = "only the match itself is needed here")]
+mod inputs;
+mod lean;
+#[path = "../instructions/observations.rs"]
+mod observations;
 mod oz;
 mod plot;
 #[path = "../../tests/postgres/mod.rs"]

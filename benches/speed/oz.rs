@@ -1,4 +1,4 @@
-//! A client of the simulator with plain requests, for the set-up of rows and for the bare loop.
+//! A client of the simulator with plain requests, for the set-up of rows.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::Result;
 
 /// The service account's token at every simulator.
 pub const TOKEN: &str = "simulated-service-token";
-const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
+/// The header that carries it.
+pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 /// How many folders are created at once.
 const FOLDERS_AT_ONCE: usize = 16;
 
@@ -40,11 +41,6 @@ impl Oz {
 
     pub async fn get(&self, path: &str) -> Result<Value> {
         read(self.http.get(self.path(path)).header(TOKEN_HEADER, TOKEN).send().await?).await
-    }
-
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let request = self.http.post(self.path(path)).header(TOKEN_HEADER, TOKEN);
-        read(request.json(body).send().await?).await
     }
 
     pub async fn upload(&self, path: &str, payload: &Value, file: Part) -> Result<Value> {

@@ -57,19 +57,29 @@ impl Part {
 
     /// Starts the service on the journal in a directory, and returns its URL.
     pub fn service(oz: &str, directory: &Path, more: &[&str]) -> Result<(Self, String)> {
+        Self::service_in(&[], oz, directory, more)
+    }
+
+    /// Starts the service on the journal in a directory, with these variables of the environment,
+    /// and returns its URL.
+    pub fn service_in(
+        environment: &[(&str, String)],
+        oz: &str,
+        directory: &Path,
+        more: &[&str],
+    ) -> Result<(Self, String)> {
         let store = format!("sqlite:{}", directory.join("facematch.db").display());
-        Self::service_on(&store, oz, &directory.join("log"), more)
+        let mut command = serve(&store, oz, &directory.join("log"), more)?;
+        Self::served(command.envs(environment.iter().map(|(name, value)| (name, value))))
     }
 
     /// Starts the service on any store, and returns its URL.
     pub fn service_on(store: &str, oz: &str, log: &Path, more: &[&str]) -> Result<(Self, String)> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz, "--store", store])
-            .args(more)
-            .env("FACEMATCH_OZ_TOKEN", crate::oz::TOKEN)
-            .stderr(fs::File::create(log)?);
-        let mut part = Self::start("service", &mut command)?;
+        Self::served(&mut serve(store, oz, log, more)?)
+    }
+
+    fn served(command: &mut Command) -> Result<(Self, String)> {
+        let mut part = Self::start("service", command)?;
         let ready = part.line()?;
         let address = ready.rsplit(' ').next().ok_or("the service doesn't print its address")?;
         Ok((part, format!("http://{address}")))
@@ -133,6 +143,17 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// The command of a service.
+fn serve(store: &str, oz: &str, log: &Path, more: &[&str]) -> Result<Command> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz, "--store", store])
+        .args(more)
+        .env("FACEMATCH_OZ_TOKEN", crate::oz::TOKEN)
+        .stderr(fs::File::create(log)?);
+    Ok(command)
 }
 
 impl Drop for Part {

@@ -24,7 +24,6 @@ use crate::{clock::Clock, domain::Timestamp, sync::lock};
 /// A callers file that is read again.
 pub struct WatchedFile {
     path: PathBuf,
-    retention_max: Duration,
     clock: Clock,
     current: watch::Sender<Arc<Credentials>>,
     read: Mutex<LastRead>,
@@ -37,6 +36,8 @@ struct LastRead {
     bytes: Vec<u8>,
     /// The fault, if it was refused.
     fault: Option<Fault>,
+    /// The longest retention that a tenant may have.
+    retention_max: Duration,
 }
 
 impl WatchedFile {
@@ -45,11 +46,12 @@ impl WatchedFile {
     /// # Errors
     /// The first fault.
     pub fn open(path: PathBuf, retention_max: Duration, clock: Clock) -> Result<Self, Fault> {
-        let read = Mutex::new(LastRead { bytes: Vec::new(), fault: None });
+        let read = Mutex::new(LastRead { bytes: Vec::new(), fault: None, retention_max });
         let (current, reloads) = (watch::Sender::default(), Arc::default());
-        let file = Self { path, retention_max, clock, current, read, reloads };
+        let file = Self { path, clock, current, read, reloads };
         let bytes = file.bytes()?;
-        file.current.send_replace(file.credentials(&bytes, &Credentials::default())?);
+        let credentials = file.credentials(&bytes, &Credentials::default(), retention_max)?;
+        file.current.send_replace(credentials);
         lock(&file.read).bytes = bytes;
         Ok(file)
     }
@@ -67,6 +69,19 @@ impl WatchedFile {
     /// How often files and key sets were read again.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
+    }
+
+    /// Checks the file in use against another maximum of the tenants' retentions.
+    ///
+    /// # Errors
+    /// The tenant whose retention is longer.
+    pub fn check_retention(&self, retention_max: Duration) -> Result<(), Fault> {
+        CallersFile::parse(&self.path, &lock(&self.read).bytes, retention_max).map(drop)
+    }
+
+    /// Refuses longer retentions in files that are read from now on.
+    pub fn set_retention_max(&self, retention_max: Duration) {
+        lock(&self.read).retention_max = retention_max;
     }
 
     /// Reads the file again, and the files of key sets. Pipes were read at the start, and have nothing
@@ -87,9 +102,12 @@ impl WatchedFile {
             last.fault = None;
         } else {
             let before = self.current();
-            match bytes.and_then(|bytes| Ok((self.credentials(&bytes, &before)?, bytes))) {
+            let retention_max = last.retention_max;
+            let read =
+                |bytes: Vec<u8>| Ok((self.credentials(&bytes, &before, retention_max)?, bytes));
+            match bytes.and_then(read) {
                 Ok((next, bytes)) => {
-                    *last = LastRead { bytes, fault: None };
+                    *last = LastRead { bytes, fault: None, retention_max };
                     self.replace(&before, next);
                 }
                 Err(fault) => self.refuse(last, fault),
@@ -101,7 +119,7 @@ impl WatchedFile {
         self.current.send_replace(Arc::clone(&next));
         // Afterwards, so that no call is granted by credentials that have ended.
         before.give_way_to(&next);
-        self.reloads.count(ReloadKind::Callers, true);
+        self.reloads.count(ReloadKind::Callers).succeeded(self.clock.now());
         info!(tenants = next.tenants.count(), "callers file read again");
     }
 
@@ -109,7 +127,7 @@ impl WatchedFile {
         if last.fault.as_ref() == Some(&fault) {
             return;
         }
-        self.reloads.count(ReloadKind::Callers, false);
+        self.reloads.count(ReloadKind::Callers).failed();
         warn!(error = %fault, "callers file not read again: the last good one stays in use");
         last.fault = Some(fault);
     }
@@ -120,8 +138,13 @@ impl WatchedFile {
     }
 
     /// The credentials in a file. Issuers that stay the same are taken over.
-    fn credentials(&self, bytes: &[u8], before: &Credentials) -> Result<Arc<Credentials>, Fault> {
-        let mut file = CallersFile::parse(&self.path, bytes, self.retention_max)?;
+    fn credentials(
+        &self,
+        bytes: &[u8],
+        before: &Credentials,
+        retention_max: Duration,
+    ) -> Result<Arc<Credentials>, Fault> {
+        let mut file = CallersFile::parse(&self.path, bytes, retention_max)?;
         let mut issuers = HashMap::new();
         for terms in std::mem::take(&mut file.issuers) {
             let url = terms.url.clone();

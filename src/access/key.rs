@@ -103,7 +103,7 @@ impl NewKey {
 #[error("the system has no random numbers")]
 pub struct NoRandomness;
 
-/// Whether a bearer credential has the form of a key. One that begins like a key is no token.
+/// Whether a bearer credential has the form of a key. A credential that begins like a key is no token.
 pub fn is_key(credential: &str) -> bool {
     credential.starts_with(PREFIX)
 }

@@ -21,7 +21,9 @@ pub mod tls;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 
-use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
+};
 
 use http::HeaderMap;
 
@@ -30,7 +32,7 @@ pub use certificate::{CertificateName, CertificateNames, expiry as certificate_e
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};
 pub use quota::{QuotaExceeded, Quotas, StreamSlot};
-pub use reloads::{ReloadCounts, ReloadKind, Reloads};
+pub use reloads::{ReloadCount, ReloadCounts, ReloadKind, Reloads};
 
 use credentials::{Credentials, NamedCallers};
 use file::WatchedFile;
@@ -116,11 +118,11 @@ impl Access {
         }
     }
 
-    /// The photo library of a tenant, if the callers file gives it one.
-    pub fn library(&self, tenant: &TenantId) -> Option<LibraryTerms> {
+    /// The photo libraries that the callers file gives to tenants.
+    pub fn libraries(&self) -> HashMap<TenantId, LibraryTerms> {
         match &self.0 {
-            Basis::Anonymous(_) => None,
-            Basis::File(file) => file.current().libraries.get(tenant).cloned(),
+            Basis::Anonymous(_) => HashMap::new(),
+            Basis::File(file) => file.current().libraries.clone(),
         }
     }
 
@@ -130,6 +132,25 @@ impl Access {
         match &self.0 {
             Basis::Anonymous(_) => {}
             Basis::File(file) => file.look_again(),
+        }
+    }
+
+    /// Checks the callers file in use against another maximum of the tenants' retentions.
+    ///
+    /// # Errors
+    /// The tenant whose retention is longer.
+    pub fn check_retention(&self, retention_max: Duration) -> Result<(), Fault> {
+        match &self.0 {
+            Basis::Anonymous(_) => Ok(()),
+            Basis::File(file) => file.check_retention(retention_max),
+        }
+    }
+
+    /// Refuses callers files with longer retentions from now on.
+    pub fn set_retention_max(&self, retention_max: Duration) {
+        match &self.0 {
+            Basis::Anonymous(_) => {}
+            Basis::File(file) => file.set_retention_max(retention_max),
         }
     }
 

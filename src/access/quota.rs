@@ -92,6 +92,11 @@ impl Quotas {
         Ok(StreamSlot { counts: Arc::clone(&self.counts), tenant: tenant.clone() })
     }
 
+    /// How many streams a tenant has open.
+    pub fn streams(&self, tenant: &TenantId) -> usize {
+        self.counts().streams.get(tenant).copied().unwrap_or(0)
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         lock(&self.counts)
     }

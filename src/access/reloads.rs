@@ -1,6 +1,8 @@
-//! Counts how often identity files and key sets were read again, and how it went.
+//! Counts how often files and key sets were read again, and how it went.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crate::domain::Timestamp;
 
 /// What was read again, by its word in metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,13 +26,42 @@ impl ReloadKind {
     }
 }
 
-/// How often each kind was read again. A file counts when it has changed, and once for each new
-/// fault; a key set counts each time that it is fetched.
+/// How often one kind was read again: with a change that is in use, and with an unusable change.
 #[derive(Default, Debug)]
-pub struct Reloads {
-    ok: [AtomicU64; 2],
-    failed: [AtomicU64; 2],
+pub struct ReloadCount {
+    ok: AtomicU64,
+    failed: AtomicU64,
+    /// When a change was last put to use, in microseconds since 1970; 0 before.
+    last_success: AtomicI64,
 }
+
+impl ReloadCount {
+    /// Counts a change that is in use from now on.
+    pub fn succeeded(&self, now: Timestamp) {
+        self.ok.fetch_add(1, Ordering::Relaxed);
+        self.last_success.store(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Counts a change that can't be used.
+    pub fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The counts, under the word of the kind in metrics.
+    pub fn of(&self, kind: &'static str) -> ReloadCounts {
+        ReloadCounts {
+            kind,
+            ok: self.ok.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            last_success: Timestamp::from_micros(self.last_success.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// The counts of the callers file and of key sets. A file counts when it has changed, and once for
+/// each new fault; a key set counts each time that it is fetched.
+#[derive(Default, Debug)]
+pub struct Reloads([ReloadCount; 2]);
 
 /// How often files were read again with a change.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -41,25 +72,24 @@ pub struct ReloadCounts {
     pub ok: u64,
     /// Changes that could not be used.
     pub failed: u64,
+    /// When a change was last put to use; 1970 before the first time.
+    pub last_success: Timestamp,
 }
 
 impl Reloads {
     /// How often a kind was read again: successfully, and in vain.
     pub fn of(&self, kind: ReloadKind) -> (u64, u64) {
-        let count = |counts: &[AtomicU64; 2]| counts[kind as usize].load(Ordering::Relaxed);
-        (count(&self.ok), count(&self.failed))
+        let ReloadCounts { ok, failed, .. } = self.count(kind).of(kind.as_str());
+        (ok, failed)
     }
 
     /// The counts of all kinds.
     pub fn counts(&self) -> [ReloadCounts; 2] {
-        ReloadKind::ALL.map(|kind| {
-            let (ok, failed) = self.of(kind);
-            ReloadCounts { kind: kind.as_str(), ok, failed }
-        })
+        ReloadKind::ALL.map(|kind| self.count(kind).of(kind.as_str()))
     }
 
-    pub(super) fn count(&self, kind: ReloadKind, ok: bool) {
-        let counts = if ok { &self.ok } else { &self.failed };
-        counts[kind as usize].fetch_add(1, Ordering::Relaxed);
+    /// The count of a kind.
+    pub(super) const fn count(&self, kind: ReloadKind) -> &ReloadCount {
+        &self.0[kind as usize]
     }
 }

@@ -1,4 +1,5 @@
-//! The commands `serve`, `sim` and `demo`, which need the modules of the service.
+//! The commands `serve`, `doctor`, `sim`, `testserver` and `demo`, which need the modules of the
+//! service.
 //!
 //! The command line knows none of these modules; `main` hands the commands in.
 
@@ -9,17 +10,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    app::{App, BoxError, StartError, process},
-    cli::{CommandFuture, Parts},
+    app::{App, BoxError, StartError, check, doctor, notify, process},
+    cli::{CommandFuture, DoctorFuture, Parts},
     clock::Clock,
-    config::Config,
+    config::{Config, Given},
     telemetry,
 };
 
-#[cfg(all(feature = "cli", feature = "simulator"))]
-use crate::{app::demo, cli::DemoArgs};
 #[cfg(feature = "simulator")]
 use crate::{app::sim, cli::SimArgs};
+#[cfg(all(feature = "cli", feature = "simulator"))]
+use crate::{
+    app::{demo, testserver},
+    cli::{DemoArgs, TestserverArgs},
+};
 
 /// The exit code of a process that a second signal ends, as shells number it.
 const INTERRUPTED: i32 = 130;
@@ -32,44 +36,67 @@ const DESCRIPTORS_APART: usize = 64;
 pub const PARTS: Parts = Parts {
     guard: process::guard,
     log: |log| Ok(telemetry::start(log.format, &log.level)?),
-    serve: |config| -> CommandFuture { Box::pin(serve(config)) },
+    serve: |config, given| -> CommandFuture { Box::pin(serve(config, given)) },
+    check: |config| -> CommandFuture { Box::pin(check(config)) },
+    doctor: |settings, args| -> DoctorFuture { Box::pin(doctor::run(settings, args)) },
     #[cfg(feature = "simulator")]
     sim: |args| -> CommandFuture { Box::pin(simulate(args)) },
+    #[cfg(all(feature = "cli", feature = "simulator"))]
+    testserver: |args| -> CommandFuture { Box::pin(test(args)) },
     #[cfg(all(feature = "cli", feature = "simulator"))]
     demo: |args| -> CommandFuture { Box::pin(demonstrate(args)) },
 };
 
 /// Serves until a signal comes, then drains. A second signal ends the process at once; a signal
 /// before the service is ready ends the start.
-async fn serve(config: Config) -> Result<(), BoxError> {
+async fn serve(config: Config, given: Given) -> Result<(), BoxError> {
     if config.allow_core_dumps {
         process::allow_core_dumps();
     }
     take_descriptors(&config);
     // Logged once the service has started: a start that fails is one line, which names the setting.
     let (store, settings) = (config.store.kind(), config.changed.to_string());
-    let shutdown = CancellationToken::new();
+    let (shutdown, clock, hangups) =
+        (CancellationToken::new(), Clock::system(), process::hangups()?);
     until_second_signal(shutdown.clone(), async move {
-        let built = App::build_unless(&shutdown, config, Clock::system()).await;
+        let built = App::build_unless(&shutdown, config, clock.clone()).await;
         let Some(app) = built.map_err(told)? else {
             info!("stopped by a signal before it was ready");
             return Ok(());
         };
         let address = app.address()?;
+        let admin = app.admin_address().map(tracing::field::display);
+        let web = app.web_url();
         let version = env!("CARGO_PKG_VERSION");
-        info!(version, %address, store, settings, "facematch started");
+        info!(
+            version,
+            %address,
+            web.url = web,
+            admin.address = admin,
+            store,
+            settings,
+            "facematch started"
+        );
         say(&format!("facematch is ready on {address}"));
-        let (secrets, audit) = (app.secrets(), app.audit());
+        let (again, secrets, audit) = (app.settings(given), app.secrets(), app.audit());
+        let running = app.run(shutdown.clone());
         tokio::select! {
-            outcome = app.run(shutdown) => Ok(outcome?),
-            failed = process::reread_on_hangup(secrets, audit) => match failed? {},
+            outcome = notify::running(running, &shutdown, &clock) => Ok(outcome?),
+            never = process::reread_on_hangup(hangups, again, secrets, audit) => match never {},
         }
     })
     .await?
 }
 
+/// Checks all that a start needs, and prints what it would do. A signal ends it at once.
+async fn check(config: Config) -> Result<(), BoxError> {
+    let report = check::report(&config, &Clock::system()).await.map_err(told)?;
+    say(&report);
+    Ok(())
+}
+
 /// Separates an invalid setting from a valid setting that can't be met.
-fn told(error: StartError) -> BoxError {
+pub(super) fn told(error: StartError) -> BoxError {
     match error {
         StartError::Setting(wrong) => wrong.into(),
         error => error.into(),
@@ -78,7 +105,7 @@ fn told(error: StartError) -> BoxError {
 
 /// Raises the limit of open files to what the settings may need: shells hand out 1,024 where the
 /// system allows far more.
-fn take_descriptors(config: &Config) {
+pub(super) fn take_descriptors(config: &Config) {
     let needed = config.max_connections + config.oz.max_requests + DESCRIPTORS_APART;
     match rlimit::increase_nofile_limit(needed as u64) {
         Ok(allowed) if allowed >= needed as u64 => {}
@@ -98,6 +125,13 @@ fn take_descriptors(config: &Config) {
 async fn simulate(args: SimArgs) -> Result<(), BoxError> {
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), sim::run(args, shutdown)).await?
+}
+
+/// Serves a test until its end or a signal.
+#[cfg(all(feature = "cli", feature = "simulator"))]
+async fn test(args: TestserverArgs) -> Result<(), BoxError> {
+    let shutdown = CancellationToken::new();
+    until_second_signal(shutdown.clone(), testserver::run(args, shutdown)).await?
 }
 
 #[cfg(all(feature = "cli", feature = "simulator"))]

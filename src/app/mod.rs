@@ -2,66 +2,89 @@
 //!
 //! It builds the service from its settings, runs it, and shuts everything down in order.
 
+mod admin;
+mod check;
 pub mod commands;
 #[cfg(all(feature = "cli", feature = "simulator"))]
 mod demo;
+mod doctor;
+mod libraries;
+mod load;
+mod metrics;
+mod notify;
+mod parts;
 mod process;
+mod running;
 mod secrets;
+mod settings;
 #[cfg(feature = "simulator")]
 mod sim;
 mod store;
+#[cfg(all(feature = "cli", feature = "simulator"))]
+mod testserver;
 mod transport;
 
-use std::{error::Error, io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use secrecy::ExposeSecret;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
 
+pub use load::Load;
 pub use secrets::Secrets;
+pub use settings::Settings;
 
 use crate::{
     access::{
-        self, Access, ReloadCounts,
+        self, Access, ReloadCount, ReloadCounts,
         audit::{self, Audit},
         tls::Tls,
     },
-    app::store::Journal,
+    admin::AdminPort,
+    app::{
+        libraries::{TenantLibraries, UnusableLibrary},
+        settings::LiveParts,
+        store::Journal,
+    },
     clock::Clock,
-    config::{self, Config},
-    domain::{DigestKey, Policy, TenantsNow, Timestamp},
+    config::{self, Config, Given},
     grpc, journal,
-    journal::Handles,
-    outage::{self, Outage},
-    oz,
-    watch::{self, Watch},
-    worker::{self, Worker},
+    metrics::Exposition,
+    outage::Outage,
+    telemetry::otlp::Export,
+    trace::{DroppedSpans, Tracer},
+    watch::Watch,
+    web::LiveOrigins,
+    worker::Worker,
 };
 
 /// Why a command failed.
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// How often health checks ask whether the store answers.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// Tells how often files were read again with a change.
+type ReloadsNow = Arc<dyn Fn() -> Vec<ReloadCounts> + Send + Sync>;
+
 /// The part of the drain timeout that is kept for closing connections, and the least time that each
 /// step gets.
 const CLOSING_MIN: Duration = Duration::from_millis(500);
 
-/// The answers to health checks, as the log has them.
-const SERVING: &str = "SERVING";
-const NOT_SERVING: &str = "NOT_SERVING";
-
 /// The whole service, built and bound, its matches claimed; it serves once it runs.
 pub struct App {
     door: grpc::Bound,
+    web_origins: LiveOrigins,
     worker: Worker,
     watch: Watch,
     journal: Journal,
     audit: Audit,
     secrets: Secrets,
-    tls: Option<Arc<Tls>>,
     access: Access,
+    reloads: ReloadsNow,
+    metrics: Exposition,
+    admin: Option<AdminPort>,
+    settings_reloads: Arc<ReloadCount>,
+    tracer: Tracer,
+    export: Export,
     clock: Clock,
+    drain_delay: Duration,
     drain_timeout: Duration,
 }
 
@@ -83,47 +106,6 @@ impl PartialStart {
     }
 }
 
-/// Tells how much the service holds at this moment. Cheap to clone.
-#[derive(Clone)]
-pub struct Load {
-    worker: Worker,
-    watch: Watch,
-    readers: grpc::StallGuard,
-    calls: grpc::CallLog,
-}
-
-impl Load {
-    /// Bytes of memory taken for photos, those still being received included.
-    pub fn photo_bytes(&self) -> usize {
-        self.worker.photo_memory().bytes()
-    }
-
-    /// Photos in memory that aren't at Oz yet.
-    pub fn photos(&self) -> usize {
-        self.worker.photo_memory().photos()
-    }
-
-    /// Matches that are under way.
-    pub fn unfinished(&self) -> usize {
-        self.worker.unfinished()
-    }
-
-    /// Matches that have a watcher: the updates of each are in memory.
-    pub fn watched(&self) -> usize {
-        self.watch.watched()
-    }
-
-    /// Responses that are being sent: streams, nearly all of them.
-    pub fn streams(&self) -> usize {
-        self.readers.open()
-    }
-
-    /// Calls that have ended, by method, code and reason.
-    pub fn ended_calls(&self) -> Vec<grpc::EndedCalls> {
-        self.calls.ended()
-    }
-}
-
 /// Why the service can't start. One line that names the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -142,6 +124,22 @@ pub enum StartError {
     /// The audit file can't be opened.
     #[error("--audit-file: {0}")]
     Audit(#[from] audit::OpenError),
+    /// The address of the admin port can't be bound.
+    #[error("--admin-listen: {address}: {source}")]
+    AdminListen {
+        /// The address that the settings name.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The address of the port for browsers can't be bound.
+    #[error("--web-listen: {address}: {source}")]
+    WebListen {
+        /// The address that the settings name.
+        address: SocketAddr,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The address can't be bound.
     #[error("--listen: {address}: {source}")]
     Listen {
@@ -203,8 +201,15 @@ impl App {
         let access = transport::open_access(&config, &clock)?;
         let watched = access.clone();
         secrets.also(move || watched.look_again());
-        let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
-            .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
+        let libraries = TenantLibraries::open_all(&config, &access, &clock)?;
+        let (watched, measured) = (libraries.clone(), libraries.clone());
+        secrets.also_async(move || watched.clone().look_again().boxed());
+        let oz = parts::oz_client(&config, &secrets, &clock)?;
+        let oz_metrics = oz.metrics().clone();
+        // Before the journal, whose opening and claims may take long.
+        let admin = admin::open(&config, &clock).await?;
+        let traces = parts::prepare_traces(&config)?;
+        libraries.check(&config).await?.iter().for_each(UnusableLibrary::log);
         let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
         begun.journal = Some(journal.clone());
         let handles = journal.handles();
@@ -212,15 +217,20 @@ impl App {
         let feed = handles.feed.clone();
         let digest_key = feed.identity.keys.digest;
         let incarnation = feed.identity.origin.incarnation;
-        let watch = Watch::new(watch_config(&config), feed, store.clone(), clock.clone());
-        let worker = worker(&config, handles, oz, &watch, &access, &store, &clock);
+        let (tracer, export) = parts::start_traces(traces, incarnation, &clock);
+        let watch = Watch::new(parts::watch_config(&config), feed, store.clone(), clock.clone());
+        let by =
+            parts::WorkerParts { oz, libraries, watch: &watch, access: &access, tracer: &tracer };
+        let worker = parts::worker(&config, handles, by, &store, &clock);
         begun.worker = Some(worker.clone());
-        let door = door(&config, digest_key);
+        let door = parts::door(&config, digest_key);
+        let web_origins = parts::web_origins(&config);
         let opened = async {
-            let audit = open_audit(&config, incarnation, &clock)?;
+            let audit = parts::open_audit(&config, incarnation, &clock)?;
             let access = access.clone();
-            let door = bind(door, access, &worker, &watch, &store, &clock).await?;
-            Ok::<_, StartError>((audit.clone(), door.audited(audit)))
+            let door = parts::bind(door, access, &worker, &watch, &store, &clock).await?;
+            let door = parts::bind_web(door, &config, &web_origins).await?;
+            Ok::<_, StartError>((audit.clone(), door.audited(audit).traced(tracer.clone())))
         };
         let (audit, door) = match opened.await {
             Ok(opened) => opened,
@@ -231,10 +241,51 @@ impl App {
             }
         };
         let door = door.with_tls(tls.as_ref().map(|tls| tls.configs()));
+        let settings_reloads = Arc::<ReloadCount>::default();
+        let own = [("settings", Arc::clone(&settings_reloads)), ("secrets", secrets.reloads())];
+        let reloads = reloads(tls.clone(), access.clone(), own);
+        let metrics = metrics::exposition(metrics::Measured {
+            door: &door,
+            worker: &worker,
+            watch: &watch,
+            journal: &journal,
+            store: &store,
+            oz: &oz_metrics,
+            libraries: &measured,
+            access: &access,
+            audit: &audit,
+            spans: tracer.dropped(),
+            tls,
+            reloads: Arc::clone(&reloads),
+        });
+        if let Some(admin) = &admin {
+            admin.expose(metrics::scrapes(metrics.clone()));
+        }
         watch.start().await?;
         worker.start().await?;
-        let drain_timeout = config.drain_timeout;
-        Ok(Self { door, worker, watch, journal, audit, secrets, tls, access, clock, drain_timeout })
+        // Calls wait at the bound address until it serves, a moment later.
+        if let Some(admin) = &admin {
+            admin.readiness().serving(admin::checks(&journal, &audit), admin::notes(&worker));
+        }
+        Ok(Self {
+            door,
+            web_origins,
+            worker,
+            watch,
+            journal,
+            audit,
+            secrets,
+            access,
+            reloads,
+            metrics,
+            tracer,
+            export,
+            admin,
+            settings_reloads,
+            clock,
+            drain_delay: config.drain_delay,
+            drain_timeout: config.drain_timeout,
+        })
     }
 
     /// The address that the service listens on, with its port.
@@ -243,6 +294,17 @@ impl App {
     /// Those of reading a socket's address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.door.address()
+    }
+
+    /// The base URL of the port for browsers, if there is one.
+    pub fn web_url(&self) -> Option<String> {
+        let scheme = if self.door.has_tls() { "https" } else { "http" };
+        self.door.second_address().map(|address| format!("{scheme}://{address}"))
+    }
+
+    /// The address of the admin port, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminPort::address)
     }
 
     /// The files that are read again while the service runs.
@@ -255,14 +317,33 @@ impl App {
         self.audit.clone()
     }
 
+    /// The settings, to be read again from what the service was started with.
+    pub fn settings(&self, given: Given) -> Settings {
+        let parts = LiveParts {
+            worker: self.worker.clone(),
+            access: self.access.clone(),
+            reflection: self.door.reflection(),
+            web_origins: self.web_origins.clone(),
+            reloads: Arc::clone(&self.settings_reloads),
+            clock: self.clock.clone(),
+        };
+        Settings::new(given, parts)
+    }
+
     /// How often files were read again with a change.
     pub fn reloads(&self) -> impl Fn() -> Vec<ReloadCounts> + use<> {
-        let (tls, access) = (self.tls.clone(), self.access.clone());
-        move || {
-            let callers = access.reloads().map(access::Reloads::counts);
-            let tls = tls.iter().map(|tls| tls.reloads());
-            tls.chain(callers.into_iter().flatten()).collect()
-        }
+        let reloads = Arc::clone(&self.reloads);
+        move || reloads()
+    }
+
+    /// The metrics of the service.
+    pub fn metrics(&self) -> Exposition {
+        self.metrics.clone()
+    }
+
+    /// The number of spans that were lost.
+    pub fn dropped_spans(&self) -> DroppedSpans {
+        self.tracer.dropped()
     }
 
     /// A handle that tells how much the service holds, also while it runs.
@@ -274,241 +355,17 @@ impl App {
             calls: self.door.calls(),
         }
     }
-
-    /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in memory
-    /// go to Oz as far as the time allows, streams are told, and the other matches stay in the
-    /// journal for the next start. All within the drain timeout.
-    ///
-    /// # Errors
-    /// [`Lost`], after draining.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
-        let Self {
-            door,
-            worker,
-            watch,
-            journal,
-            audit,
-            secrets,
-            tls: _,
-            access,
-            clock,
-            drain_timeout,
-        } = self;
-        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let (health, calls, connections) = (door.health(), door.calls(), door.connections());
-        health.set(true).await;
-        info!(health = SERVING, "health changed: the server serves");
-        if let Some(replica) = audit.replica() {
-            info!(replica, "audit file open: its records name this replica so");
-        }
-        let served = tasks.spawn(door.serve(closing.clone()));
-        tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
-        tasks.spawn(secrets.poll(clock.clone(), closing.clone()));
-        let fetching = closing.clone();
-        tasks.spawn(async move {
-            fetching.run_until_cancelled(access.keep_key_sets_fresh()).await;
-        });
-        let mut outcome = Ok(());
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = journal.lost() => {
-                error!(error = %Lost, "server stopping: the store has lost committed events");
-                outcome = Err(Lost);
-            }
-            served = served => {
-                if let Err(failure) = served {
-                    // A panic has been logged as it happened.
-                    error!(panicked = failure.is_panic(), "server task failed");
-                }
-            }
-        }
-        shutdown.cancel();
-
-        info!(
-            health = NOT_SERVING,
-            reason = "SERVER_DRAINING",
-            "health changed: the server drains"
-        );
-        let for_photos = drain_timeout.saturating_sub(CLOSING_MIN);
-        let (photos_until, until) =
-            (clock.now().after(for_photos), clock.now().after(drain_timeout));
-        health.set(false).await;
-        before_deadline(&clock, photos_until, worker.drain(for_photos)).await;
-        before_deadline(&clock, until, watch.drain()).await;
-        health.close().await;
-        closing.cancel();
-        tasks.close();
-        if clock.before(until, tasks.wait()).await.is_none() {
-            warn!("drain: connections cut, their calls did not end in time");
-        }
-        calls.close();
-        connections.log_counts();
-        let (commits, lost_races) = (journal.commits(), journal.lost_races());
-        before_deadline(&clock, until, journal.close()).await;
-        before_deadline(&clock, until, audit.close()).await;
-        info!(journal.commits = commits, journal.lost_races = lost_races, "stopped");
-        outcome
-    }
 }
 
-/// Waits for a step that needs the store or the audit file, which may hang: until a time, or a
-/// moment longer if that has passed. The outcome of an abandoned step is that of a crash: nothing
-/// is lost that a caller was told of.
-async fn before_deadline(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
-    let until = until.max(clock.now().after(CLOSING_MIN));
-    if clock.before(until, step).await.is_none() {
-        warn!("drain: step abandoned, the store or the audit file did not respond in time");
-    }
-}
-
-/// Tells health checks whether the store answers.
-async fn check_health(
-    watch: Watch,
-    health: grpc::Health,
-    clock: Clock,
-    shutdown: CancellationToken,
-) {
-    let mut serving = true;
-    loop {
-        tokio::select! {
-            () = clock.sleep(PING_INTERVAL) => {}
-            () = shutdown.cancelled() => return,
-        }
-        let answered = watch.ping().await;
-        let answers = answered.is_ok();
-        if answers != serving && !shutdown.is_cancelled() {
-            serving = answers;
-            health.set(serving).await;
-            match answered {
-                Ok(()) => info!(health = SERVING, "health changed: the store answers again"),
-                Err(failure) => warn!(
-                    health = NOT_SERVING,
-                    reason = "STORE_UNAVAILABLE",
-                    error = outage::causes(&failure),
-                    "health changed: the store doesn't answer"
-                ),
-            }
-        }
-    }
-}
-
-fn worker(
-    config: &Config,
-    journal: Handles,
-    oz: oz::Client,
-    watch: &Watch,
-    access: &Access,
-    store: &Outage,
-    clock: &Clock,
-) -> Worker {
-    let watch = watch.clone();
-    let with = worker::Collaborators {
-        journal,
-        oz: Arc::new(oz),
-        clock: clock.clone(),
-        progress: Arc::new(move |id, progress| watch.progress(id, progress)),
-        chance: chance(),
-        store: store.clone(),
-        tenants: tenants_now(access),
-    };
-    Worker::new(worker_config(config), with)
-}
-
-/// Tells the tenants of the moment.
-fn tenants_now(access: &Access) -> TenantsNow {
-    let access = access.clone();
-    Arc::new(move || access.tenants())
-}
-
-/// The source of all jitter.
-fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
-    Arc::new(rand::random::<f64>)
-}
-
-/// Opens the audit file, if there is one. `incarnation` names this run of this replica in its
-/// records, as it does in the journal.
-fn open_audit(config: &Config, incarnation: u64, clock: &Clock) -> Result<Audit, StartError> {
-    let Some(path) = &config.audit_file else { return Ok(Audit::off()) };
-    let mode = match config.audit_failure {
-        config::AuditFailureMode::Refuse => audit::FailureMode::Refuse,
-        config::AuditFailureMode::Log => audit::FailureMode::Log,
-    };
-    let replica = format!("{incarnation:016x}");
-    Ok(Audit::open(path, mode, replica, clock.clone())?)
-}
-
-async fn bind(
-    door: grpc::Config,
+fn reloads(
+    tls: Option<Arc<Tls>>,
     access: Access,
-    worker: &Worker,
-    watch: &Watch,
-    store: &Outage,
-    clock: &Clock,
-) -> Result<grpc::Bound, StartError> {
-    let (worker, watch) = (worker.clone(), watch.clone());
-    let (store, clock) = (store.clone(), clock.clone());
-    let bound = grpc::Bound::bind(door, access, worker, watch, store, clock, chance()).await;
-    bound.map_err(|source| StartError::Listen { address: door.listen, source })
-}
-
-fn door(config: &Config, digest_key: DigestKey) -> grpc::Config {
-    grpc::Config {
-        listen: config.listen,
-        digest_key,
-        match_timeout: config.match_timeout,
-        connections_max: config.max_connections,
-        connections_per_address_max: config.max_connections_per_address(),
-        idle: config.idle_timeout,
-        connection_age: config.max_connection_age,
-        streams_max: config.max_streams,
-        header_bytes_max: u32::try_from(config.max_header).unwrap_or(u32::MAX),
-        keepalive: config.keepalive,
-        request_bytes_max: usize::try_from(config.request_memory).unwrap_or(usize::MAX),
-        calls_max: config.max_calls,
-        receive_timeout: config.receive_timeout,
-        reflection: match config.reflection {
-            config::Reflection::Open => grpc::Reflection::Open,
-            config::Reflection::Callers => grpc::Reflection::Callers,
-            config::Reflection::Off => grpc::Reflection::Off,
-        },
-        stream_stall: config.stream_stall,
-    }
-}
-
-const fn watch_config(config: &Config) -> watch::Config {
-    watch::Config { heartbeat: config.heartbeat }
-}
-
-fn worker_config(config: &Config) -> worker::Config {
-    worker::Config {
-        policy: Policy {
-            poll_interval: config.poll_interval,
-            oz_settle: config.oz_settle,
-            photo_grace: config.photo_grace,
-            retention: config.retention,
-        },
-        unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
-        oz: worker::OzLimits {
-            requests_max: config.oz.max_requests,
-            rate_max: config.oz.max_rate.and_then(NonZeroU32::new),
-        },
-        photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
-    }
-}
-
-fn oz_config(config: &config::OzConfig, secrets: &Secrets) -> oz::Config {
-    let credentials = match &config.credentials {
-        config::OzCredentials::Login { login, password } => {
-            oz::Credentials::Login { email: login.clone(), password: password.clone() }
-        }
-        config::OzCredentials::Token(token) => oz::Credentials::Token(token.clone()),
-    };
-    oz::Config {
-        keychain: secrets.keychain(),
-        ca_file: config.ca_file.clone(),
-        proxy: config.proxy.as_ref().map(|url| url.expose_secret().to_owned()),
-        timeout: config.timeout,
-        connect_timeout: config.connect_timeout,
-        ..oz::Config::new(config.url.clone(), credentials)
-    }
+    own: [(&'static str, Arc<ReloadCount>); 2],
+) -> ReloadsNow {
+    Arc::new(move || {
+        let callers = access.reloads().map(access::Reloads::counts);
+        let tls = tls.iter().map(|tls| tls.reloads());
+        let own = own.iter().map(|(kind, count)| count.of(kind));
+        tls.chain(callers.into_iter().flatten()).chain(own).collect()
+    })
 }

@@ -4,10 +4,15 @@
 //! Photos, tokens and passwords are in that memory. Swap and suspension to disk are left to the
 //! operator (docs/operating.md).
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::convert::Infallible;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
-use crate::{access::audit::Audit, app::secrets::Secrets};
+use crate::{
+    access::audit::Audit,
+    app::{secrets::Secrets, settings::Settings},
+};
 
 /// To be called before any secret is read: from then on neither SIGHUP nor a limit of file sizes
 /// ends the process, the process leaves no core dump, and no other process of its user can read its
@@ -30,16 +35,24 @@ pub fn allow_core_dumps() {
     set_dumpable(true);
 }
 
-/// On each SIGHUP, reads the files again that the settings name, and opens the audit file again.
+/// The SIGHUPs from now on. To be called before the start, during which files may change as well.
+pub fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// On each SIGHUP, reads the settings and the files again that they name, and opens the audit file
+/// again.
 pub async fn reread_on_hangup(
+    mut hangups: Signal,
+    settings: Settings,
     secrets: Secrets,
     audit: Audit,
-) -> std::io::Result<std::convert::Infallible> {
-    let mut hangups = signal(SignalKind::hangup())?;
+) -> Infallible {
     loop {
         hangups.recv().await;
-        info!("SIGHUP: files of secrets, certificates and callers are read again");
+        info!("SIGHUP: the settings and the files that they name are read again");
         audit.reopen();
+        settings.reread().await;
         secrets.reread().await;
     }
 }

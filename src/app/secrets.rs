@@ -14,12 +14,14 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    access::ReloadCount,
     clock::Clock,
     config::{self, Config, SecretFile},
     domain::Timestamp,
@@ -34,13 +36,17 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// once.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Looks at other files again.
+type Look = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// The secrets of a process that are read from files, and what else is read again with them. Cheap
 /// to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
+    reloads: Arc<ReloadCount>,
     oz: Option<Arc<WatchedSecret>>,
     store: Option<Arc<WatchedSecret>>,
-    others: Vec<Arc<dyn Fn() + Send + Sync>>,
+    others: Vec<Look>,
 }
 
 /// A secret that is read from a file.
@@ -51,6 +57,7 @@ pub struct WatchedSecret {
     /// How often the value has been replaced.
     version: AtomicU64,
     look: Mutex<FileState>,
+    reloads: Arc<ReloadCount>,
 }
 
 /// When a file was last read, and whether that failed.
@@ -65,17 +72,36 @@ impl Secrets {
     /// # Errors
     /// That of a file that can't be read.
     pub fn open(config: &Config, clock: &Clock) -> Result<Self, config::Error> {
-        let open =
-            |file: &SecretFile| WatchedSecret::open(file.clone(), clock.clone()).map(Arc::new);
+        let reloads = Arc::<ReloadCount>::default();
+        let open = |file: &SecretFile| {
+            let reloads = Arc::clone(&reloads);
+            WatchedSecret::open(file.clone(), clock.clone(), reloads).map(Arc::new)
+        };
         Ok(Self {
             oz: config.oz.secret_file.as_ref().map(open).transpose()?,
             store: config.store_password_file.as_ref().map(open).transpose()?,
             others: Vec::new(),
+            reloads,
         })
     }
 
     /// Reads other files whenever the secrets are read again: `look_again` compares their contents.
     pub fn also(&mut self, look_again: impl Fn() + Send + Sync + 'static) {
+        let look_again = Arc::new(look_again);
+        self.also_async(move || {
+            let look_again = Arc::clone(&look_again);
+            // On a thread of its own: a file system may block for long. A panic has been logged as
+            // it happened.
+            let looking = tokio::task::spawn_blocking(move || look_again());
+            async { drop(looking.await) }.boxed()
+        });
+    }
+
+    /// The same, for files whose change needs more than a look. The future may be dropped.
+    pub fn also_async(
+        &mut self,
+        look_again: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) {
         self.others.push(Arc::new(look_again));
     }
 
@@ -89,6 +115,11 @@ impl Secrets {
         self.store.as_ref().map(|secret| secret.value.subscribe())
     }
 
+    /// How often a file of a secret was read again with a change.
+    pub fn reloads(&self) -> Arc<ReloadCount> {
+        Arc::clone(&self.reloads)
+    }
+
     /// Reads the files at an interval, until `closing` is cancelled.
     pub async fn poll(self, clock: Clock, closing: CancellationToken) {
         loop {
@@ -96,7 +127,10 @@ impl Secrets {
                 () = clock.sleep(POLL_INTERVAL) => {}
                 () = closing.cancelled() => return,
             }
-            self.reread().await;
+            tokio::select! {
+                () = self.reread() => {}
+                () = closing.cancelled() => return,
+            }
         }
     }
 
@@ -106,19 +140,20 @@ impl Secrets {
             secret.look_again(Duration::ZERO).await;
         }
         for look_again in &self.others {
-            let look_again = Arc::clone(look_again);
-            // On a thread of its own: a file system may block for long. A panic has been logged as
-            // it happened.
-            let _ = tokio::task::spawn_blocking(move || look_again()).await;
+            look_again().await;
         }
     }
 }
 
 impl WatchedSecret {
-    fn open(file: SecretFile, clock: Clock) -> Result<Self, config::Error> {
+    fn open(
+        file: SecretFile,
+        clock: Clock,
+        reloads: Arc<ReloadCount>,
+    ) -> Result<Self, config::Error> {
         let value = watch::Sender::new(file.read()?);
         let look = Mutex::new(FileState { at: clock.now(), failed: false });
-        Ok(Self { file, clock, value, version: AtomicU64::new(0), look })
+        Ok(Self { file, clock, value, version: AtomicU64::new(0), look, reloads })
     }
 
     /// Reads the file, unless it was read less than `pause` ago. A secret that was read from a pipe
@@ -135,11 +170,13 @@ impl WatchedSecret {
             Ok(secret) => {
                 look.failed = false;
                 if self.replace(secret) {
+                    self.reloads.succeeded(now);
                     info!(setting, "secret file changed: the new secret is used");
                 }
             }
             Err(error) if !look.failed => {
                 look.failed = true;
+                self.reloads.failed();
                 warn!(setting, %error, "secret file unusable: the previous secret is kept");
             }
             Err(_) => {}

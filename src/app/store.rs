@@ -8,10 +8,11 @@ use crate::{
     clock::Clock,
     config::{Config, StoreLocation},
     journal::{
-        Handles,
+        self, Handles, Preview,
         postgres::{self, Postgres},
         sqlite::{self, Sqlite},
     },
+    metrics::JournalMetrics,
 };
 
 /// The journal of this process. Clones are handles to the same one.
@@ -19,6 +20,31 @@ use crate::{
 pub enum Journal {
     Sqlite(Sqlite),
     Postgres(Postgres),
+}
+
+/// What opening the journal would do, and whether another process has it open.
+pub async fn preview(
+    config: &Config,
+    password: Option<watch::Receiver<SecretString>>,
+) -> Result<(Preview, bool), StartError> {
+    match &config.store {
+        StoreLocation::Sqlite(path) => Ok(sqlite::preview(path)?),
+        StoreLocation::Postgres(url) => {
+            let preview = postgres::preview(url, password).await;
+            // Other replicas may share it.
+            Ok((preview.map_err(|error| refused(config, error))?, false))
+        }
+    }
+}
+
+/// Separates a wrong URL, which is a wrong setting, from a database that can't be used.
+fn refused(config: &Config, error: postgres::OpenError) -> StartError {
+    match error {
+        postgres::OpenError::Url { .. } => {
+            config.origins.refused("store", error.to_string()).into()
+        }
+        error => error.into(),
+    }
 }
 
 impl Journal {
@@ -34,14 +60,13 @@ impl Journal {
                 let config = sqlite::Config {
                     path: path.clone(),
                     clock: clock.clone(),
-                    ticks: clock.clone(),
+                    ticks: clock.steady(),
                     readers: sqlite::READERS,
                 };
                 Self::Sqlite(Sqlite::open(config).await?)
             }
             StoreLocation::Postgres(url) => {
-                let origins = &config.origins;
-                let config = postgres::Config {
+                let terms = postgres::Config {
                     url: url.clone(),
                     password,
                     clock: clock.clone(),
@@ -49,12 +74,8 @@ impl Journal {
                     lease: config.lease,
                     readers: postgres::READERS,
                 };
-                Self::Postgres(Postgres::open(config).await.map_err(|error| match error {
-                    postgres::OpenError::Url { .. } => {
-                        origins.refused("store", error.to_string()).into()
-                    }
-                    error => StartError::from(error),
-                })?)
+                let opened = Postgres::open(terms).await;
+                Self::Postgres(opened.map_err(|error| refused(config, error))?)
             }
         })
     }
@@ -81,6 +102,38 @@ impl Journal {
             // SQLite has one process.
             Self::Sqlite(_) => 0,
             Self::Postgres(journal) => journal.lost_races(),
+        }
+    }
+
+    /// What the journal's writer counts.
+    pub fn metrics(&self) -> &JournalMetrics {
+        match self {
+            Self::Sqlite(journal) => journal.metrics(),
+            Self::Postgres(journal) => journal.metrics(),
+        }
+    }
+
+    /// Whether the store answers a read.
+    pub async fn answers(&self) -> Result<(), journal::Error> {
+        match self {
+            Self::Sqlite(journal) => journal.answers().await,
+            Self::Postgres(journal) => journal.answers().await,
+        }
+    }
+
+    /// Whether the store takes writes.
+    pub async fn takes_writes(&self) -> Result<(), journal::Error> {
+        match self {
+            Self::Sqlite(journal) => journal.takes_writes().await,
+            Self::Postgres(journal) => journal.takes_writes().await,
+        }
+    }
+
+    /// Whether this replica can rely on its lease; `None` for a store without leases.
+    pub fn has_lease(&self) -> Option<bool> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(journal) => Some(journal.has_lease()),
         }
     }
 

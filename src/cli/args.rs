@@ -6,9 +6,10 @@
 mod audit;
 #[cfg(feature = "cli")]
 mod call;
+mod doctor;
+mod health;
 #[cfg(feature = "cli")]
 mod key;
-#[cfg(any(feature = "cli", feature = "simulator"))]
 mod output;
 #[cfg(feature = "cli")]
 mod pages;
@@ -16,7 +17,8 @@ mod pages;
 mod server;
 #[cfg(feature = "simulator")]
 mod sim;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", feature = "simulator"))]
+mod testserver;
 mod value;
 
 use std::ffi::OsString;
@@ -25,10 +27,7 @@ use clap::{Parser, Subcommand, error::Error};
 
 use crate::cli::serve::ServeArgs;
 
-#[cfg(any(feature = "cli", feature = "simulator"))]
-pub use self::output::Output;
-#[cfg(all(feature = "cli", feature = "simulator"))]
-pub use self::sim::DemoArgs;
+pub use self::health::HealthArgs;
 #[cfg(feature = "simulator")]
 pub use self::sim::SimArgs;
 #[cfg(feature = "cli")]
@@ -38,6 +37,12 @@ pub use self::{
     key::{KeyArgs, KeyCommand, NewKeyArgs},
     pages::{CompletionsArgs, ManArgs},
     server::{Common, IdentityFiles, Server, shown},
+};
+pub use self::{doctor::DoctorArgs, output::Output};
+#[cfg(all(feature = "cli", feature = "simulator"))]
+pub use self::{
+    sim::DemoArgs,
+    testserver::{TEST_SETTINGS, TestSetting, TestserverArgs},
 };
 
 #[cfg(feature = "cli")]
@@ -55,18 +60,27 @@ Exit codes of every command:
   74   the output can't be written
   130  interrupted by Ctrl-C; a match that was accepted goes on
   141  the reader of the output has closed it, as `| head -1` does
-serve, sim and demo exit with 1 if they can't start, audit verify if a line doesn't fit.";
+serve, sim, testserver and demo exit with 1 if they can't start, health if the server isn't healthy,
+audit verify if a line doesn't fit, doctor if Oz differs.";
 
 #[cfg(not(feature = "cli"))]
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    it can't start, or has failed
+  1    it can't start, or has failed; health: the server isn't healthy; doctor: Oz differs
   64   wrong usage or settings";
 
 const SERVE_EXAMPLES: &str = "\
 Each setting is also an environment variable (--oz-url is FACEMATCH_OZ_URL) and a key of the file
 given by --config (oz-url = \"https://oz.example\"). Flags beat the environment, which beats the file.
+SIGHUP reads the file of --config and the files that the settings name again.
+
+Exit codes:
+  0    stopped by SIGTERM or SIGINT
+  1    a resource that the settings name is not available, or the service broke: a restart may help
+  64   a setting is wrong: a restart doesn't help
+  101  a bug
+  130  stopped at once by a second signal
 
 Examples:
   facematch serve --oz-url https://oz.example --oz-login me --oz-password-file /run/secrets/oz
@@ -88,6 +102,9 @@ pub enum Command {
     /// Run the service
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
+    /// Try an Oz installation with the settings of serve: what holds, what differs, what to do
+    #[command(after_help = doctor::NOTES)]
+    Doctor(DoctorArgs),
     /// Try everything at once, with a simulated Oz and no account
     #[cfg(all(feature = "cli", feature = "simulator"))]
     Demo(DemoArgs),
@@ -95,6 +112,13 @@ pub enum Command {
     #[cfg(feature = "simulator")]
     #[command(after_help = sim::NOTES)]
     Sim(SimArgs),
+    /// Run the service and a simulated Oz for a test: free ports, a temporary store, short times
+    #[cfg(all(feature = "cli", feature = "simulator"))]
+    #[command(after_help = testserver::NOTES)]
+    Testserver(TestserverArgs),
+    /// Ask a running server whether it should get calls
+    #[command(after_help = health::EXAMPLES)]
+    Health(HealthArgs),
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Call(CallCommand),

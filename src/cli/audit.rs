@@ -196,7 +196,7 @@ fn no_record(place: &str) -> Unverified {
     unfit(place.to_owned(), "it is no audit record")
 }
 
-/// Reads a line with its line break, or the beginning of one that is too long; nothing at the end.
+/// Reads a line with its line break, or the beginning of a line that is too long; nothing at the end.
 /// A line without a line break is waited for: a server may be writing it.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<()> {
     for _ in 0..LOOKS_MAX {

@@ -23,6 +23,10 @@ pub enum Exit {
     UnknownVerdict,
     /// A line of an audit file doesn't fit.
     Unfit,
+    /// The server that `health` asked is not healthy, or doesn't answer.
+    Unhealthy,
+    /// An Oz installation differs from what FaceMatch assumes.
+    OzDiffers,
     /// `serve`, `sim` or `demo` could not start, or failed.
     Broken,
     /// The command line, a setting, a photo or a file is wrong; nothing was called.
@@ -42,7 +46,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::Declined | Self::Unfit | Self::Broken => 1,
+            Self::Declined | Self::Unfit | Self::Unhealthy | Self::OzDiffers | Self::Broken => 1,
             Self::OperatorRequired => 2,
             Self::NoVerdict => 3,
             Self::CallFailed => 4,

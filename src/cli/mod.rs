@@ -1,15 +1,17 @@
 //! The command line: parses arguments, runs the commands and prints their results.
 //!
 //! The client commands call the service through gRPC, like every other caller. `main` hands in what
-//! `serve`, `sim` and `demo` start: this module deliberately knows nothing of the worker, the
-//! journal or the simulator.
+//! `serve`, `doctor`, `sim`, `testserver` and `demo` start: this module deliberately knows nothing of
+//! the worker, the journal or the simulator.
 
 mod args;
 #[cfg(feature = "cli")]
 mod audit;
 #[cfg(feature = "cli")]
 mod call;
+mod doctor;
 mod exit;
+mod health;
 #[cfg(feature = "cli")]
 mod key;
 #[cfg(feature = "cli")]
@@ -23,17 +25,18 @@ use std::{error::Error, ffi::OsString, future::Future, pin::Pin};
 use clap::error::ErrorKind;
 use tracing::warn;
 
-use crate::config::{self, Config, Environment, Loaded, LogFormat, LogSettings};
+use crate::config::{
+    self, Config, DoctorSettings, Environment, Given, Loaded, LogFormat, LogSettings,
+};
 
 #[cfg(all(feature = "cli", feature = "simulator"))]
 pub use self::{
-    args::DemoArgs,
-    call::{describe, read_photo},
+    args::{DemoArgs, TEST_SETTINGS, TestSetting, TestserverArgs},
+    call::{conformance, describe, read_photo},
 };
-#[cfg(any(feature = "cli", feature = "simulator"))]
-pub use args::Output;
 #[cfg(feature = "simulator")]
 pub use args::SimArgs;
+pub use args::{DoctorArgs, Output};
 pub use exit::Exit;
 
 #[cfg(feature = "cli")]
@@ -45,6 +48,10 @@ use told::Reporter;
 /// A part of the program that runs until it is stopped.
 pub type CommandFuture =
     Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// The examination of an Oz installation: whether it differs from what FaceMatch assumes.
+pub type DoctorFuture =
+    Pin<Box<dyn Future<Output = Result<bool, Box<dyn Error + Send + Sync>>> + Send>>;
 
 /// An unusable argument of a part, found before the part did anything. Holds the message.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +65,19 @@ pub struct Parts {
     pub guard: fn(),
     /// Starts the log.
     pub log: fn(&LogSettings) -> Result<(), Box<dyn Error + Send + Sync>>,
-    /// Runs the service, which also prints the line that says that it is ready.
-    pub serve: fn(Config) -> CommandFuture,
+    /// Runs the service, which also prints the line that says that it is ready. On SIGHUP it reads
+    /// again what was given.
+    pub serve: fn(Config, Given) -> CommandFuture,
+    /// Checks all that the service needs to start, and prints what a start would do.
+    pub check: fn(Config) -> CommandFuture,
+    /// Tries an Oz installation, and prints its findings.
+    pub doctor: fn(DoctorSettings, DoctorArgs) -> DoctorFuture,
     /// Runs the Oz simulator alone.
     #[cfg(feature = "simulator")]
     pub sim: fn(SimArgs) -> CommandFuture,
+    /// Runs the service and the simulator for a test.
+    #[cfg(all(feature = "cli", feature = "simulator"))]
+    pub testserver: fn(TestserverArgs) -> CommandFuture,
     /// Runs the service, the simulator and some matches together.
     #[cfg(all(feature = "cli", feature = "simulator"))]
     pub demo: fn(DemoArgs) -> CommandFuture,
@@ -97,6 +112,10 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
             (parts.guard)();
             serve(args, environment, parts).await
         }
+        Command::Doctor(args) => {
+            (parts.guard)();
+            doctor::run(args, environment, parts).await
+        }
         #[cfg(feature = "simulator")]
         Command::Sim(args) => {
             (parts.guard)();
@@ -104,12 +123,19 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
             part((parts.sim)(args), told).await
         }
         #[cfg(all(feature = "cli", feature = "simulator"))]
+        Command::Testserver(args) => {
+            (parts.guard)();
+            let told = Reporter::with(args.settings.log_format());
+            part((parts.testserver)(args), told).await
+        }
+        #[cfg(all(feature = "cli", feature = "simulator"))]
         Command::Demo(args) => {
             (parts.guard)();
             part((parts.demo)(args), Reporter::with(LogFormat::Text)).await
         }
+        Command::Health(args) => health::health(args, &environment).await,
         #[cfg(feature = "cli")]
-        Command::Call(args) => call::run(args, &environment).await,
+        Command::Call(args) => Box::pin(call::run(args, &environment)).await,
         #[cfg(feature = "cli")]
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
         #[cfg(feature = "cli")]
@@ -134,13 +160,15 @@ fn misread(error: &clap::Error) -> Exit {
 }
 
 async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
-    let Loaded { config, warnings, log } = args.load(environment);
+    let is_check = args.check;
+    let Loaded { config, warnings, log, given } = args.load(environment);
     start_log(&log, parts);
     let told = Reporter::with(log.format);
     // Logged even if the settings are wrong: a misspelt variable may be the cause.
     warnings.iter().for_each(|warning| warn!("{}", config::one_line(warning)));
     match config {
-        Ok(config) => part((parts.serve)(config), told).await,
+        Ok(config) if is_check => part((parts.check)(config), told).await,
+        Ok(config) => part((parts.serve)(config, given), told).await,
         Err(error) => {
             told.error(&error.to_string());
             Exit::Usage
@@ -158,17 +186,26 @@ fn start_log(log: &LogSettings, parts: Parts) {
 async fn part(running: CommandFuture, told: Reporter) -> Exit {
     match running.await {
         Ok(()) => Exit::Success,
-        Err(error) => {
-            told.error(&error.to_string());
-            match error.is::<config::Error>() || error.is::<Misuse>() {
-                true => Exit::Usage,
-                false => Exit::Broken,
-            }
-        }
+        Err(error) => failed(error.as_ref(), told),
     }
 }
 
-/// Prints a message of `serve`, `sim` or `demo` as one line, since logs are read line by line.
+/// Reports why a part failed.
+fn failed(error: &(dyn Error + Send + Sync + 'static), told: Reporter) -> Exit {
+    told.error(&error.to_string());
+    failure(error)
+}
+
+/// Whether a failed part was misused or is broken.
+fn failure(error: &(dyn Error + Send + Sync + 'static)) -> Exit {
+    match error.is::<config::Error>() || error.is::<Misuse>() {
+        true => Exit::Usage,
+        false => Exit::Broken,
+    }
+}
+
+/// Prints a message of `serve`, `sim`, `testserver` or `demo` as one line, since logs are read line by
+/// line.
 fn tell(text: &str) {
     stderr::people(&config::one_line(text));
 }

@@ -87,6 +87,12 @@ mod tests {
         }
     }
 
+    /// The options of a command that its help shows.
+    fn shown(command: &clap::Command) -> impl Iterator<Item = &str> {
+        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        shown.filter_map(|argument| argument.get_long())
+    }
+
     #[test]
     fn each_command_has_a_page_that_names_its_options() {
         let folder = tempfile::tempdir().expect("a temporary directory");
@@ -95,7 +101,7 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
             let page = fs::read_to_string(dir.join(format!("facematch-{name}.1"))).expect(name);
-            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+            for option in shown(command) {
                 let escaped = format!("\\-\\-{}", option.replace('-', "\\-"));
                 assert!(page.contains(&escaped), "{name} --{option}");
             }

@@ -12,7 +12,12 @@ use crate::config::{self, About, Environment, Flags, Loaded, TABLE};
 pub struct ServeArgs {
     /// The name and the text of each setting, in the order of the table.
     pub flags: Flags,
+    /// Whether to check all that a start needs, and not to start.
+    pub check: bool,
 }
+
+/// The flag that is no setting.
+const CHECK: &str = "check";
 
 impl ServeArgs {
     /// Loads all settings: these flags, the environment and the settings file.
@@ -23,7 +28,11 @@ impl ServeArgs {
 
 impl Args for ServeArgs {
     fn augment_args(command: Command) -> Command {
-        TABLE.iter().fold(command, |command, about| command.arg(flag(about)))
+        let check = Arg::new(CHECK).long(CHECK).action(ArgAction::SetTrue).help(
+            "Check all settings, files and the store, print what a start would do, and exit; \
+             nothing is created, changed, claimed or bound, so the service may be running",
+        );
+        TABLE.iter().fold(command.arg(check), |command, about| command.arg(flag(about)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -39,17 +48,24 @@ impl FromArgMatches for ServeArgs {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        for about in TABLE {
-            let texts = matches.get_many::<String>(about.name).into_iter().flatten();
-            self.flags.extend(texts.map(|text| (about.name, text.clone())));
-        }
+        self.check = matches.get_flag(CHECK);
+        self.flags.extend(given(TABLE.iter().copied(), matches));
         Ok(())
     }
 }
 
+/// The settings among these that were given as flags.
+pub fn given(settings: impl Iterator<Item = &'static About>, matches: &ArgMatches) -> Flags {
+    let of = |about: &'static About| {
+        let (name, texts) = (about.name, matches.get_many::<String>(about.name));
+        texts.into_iter().flatten().map(move |text| (name, text.clone()))
+    };
+    settings.flat_map(of).collect()
+}
+
 /// The flag of a setting. clap accepts repetitions, so that `config` reports them in one line, like
 /// every other wrong setting.
-fn flag(about: &'static About) -> Arg {
+pub fn flag(about: &'static About) -> Arg {
     let help = match about.default {
         Some(default) => format!("{} [default: {default}]", about.reason),
         None => about.reason.to_owned(),

@@ -9,8 +9,16 @@ use super::*;
 const PARTS: Parts = Parts {
     guard: || {},
     log: |_| Ok(()),
-    serve: |config| Box::pin(async move { known(config.oz.url == "http://oz") }),
+    serve: |config, _| Box::pin(async move { known(config.oz.url == "http://oz") }),
+    check: |config| Box::pin(async move { known(config.oz.url == "http://checked") }),
+    doctor: |settings, args| {
+        Box::pin(async move {
+            known(!args.rehearse)?;
+            Ok(settings.oz.url != "http://oz")
+        })
+    },
     sim: |args| Box::pin(async move { known(args.seed == Some(7)) }),
+    testserver: |args| Box::pin(async move { known(args.callers) }),
     demo: |args| Box::pin(async move { known(args.once) }),
 };
 
@@ -31,8 +39,17 @@ async fn each_part_gets_its_arguments_and_its_error_becomes_the_exit_code() {
     let oz = [("FACEMATCH_OZ_TOKEN", "t")];
     check("facematch serve --oz-url http://oz", &oz, Exit::Success).await;
     check("facematch serve --oz-url http://other", &oz, Exit::Broken).await;
+    check("facematch serve --check --oz-url http://checked", &oz, Exit::Success).await;
+    check("facematch serve --check --oz-url http://oz", &oz, Exit::Broken).await;
+    check("facematch doctor --oz-url http://oz", &oz, Exit::Success).await;
+    check("facematch doctor --oz-url http://other", &oz, Exit::OzDiffers).await;
+    check("facematch doctor --oz-url http://oz --rehearse", &oz, Exit::Broken).await;
+    check("facematch doctor --oz-url http://oz", &[], Exit::Usage).await;
     check("facematch sim --seed 7", &[], Exit::Success).await;
     check("facematch sim", &[], Exit::Broken).await;
+    check("facematch testserver --callers", &[], Exit::Success).await;
+    check("facematch testserver", &[], Exit::Broken).await;
+    check("facematch testserver --oz-url http://oz", &[], Exit::Usage).await;
     check("facematch demo --once", &[], Exit::Success).await;
 }
 

@@ -1,5 +1,5 @@
-//! Reports errors of `serve`, `sim` and `demo`: as a line for people or, if the log is JSON, as a
-//! line of JSON like all others.
+//! Reports errors of `serve`, `sim`, `testserver` and `demo`: as a line for people or, if the log is
+//! JSON, as a line of JSON like all others.
 
 use std::ffi::OsString;
 
@@ -20,7 +20,7 @@ impl Reporter {
         let is = |name: &str| args.get(1).is_some_and(|command| command == name);
         let by_flag = args.windows(2).any(|pair| pair[0] == "--log" && pair[1] == "json")
             || args.iter().any(|arg| arg == "--log=json");
-        let is_json = match (is("serve"), is("sim")) {
+        let is_json = match (is("serve"), is("sim") || is("testserver")) {
             (true, _) => by_flag || environment.has("FACEMATCH_LOG", "json"),
             (false, true) => by_flag,
             (false, false) => false,
@@ -58,6 +58,8 @@ mod tests {
         assert!(guess("facematch serve --log json --nonsense", &[]));
         assert!(guess("facematch serve --log=json --nonsense", &[]));
         assert!(guess("facematch serve --nonsense", &json));
+        assert!(guess("facematch testserver --log json --nonsense", &[]));
+        assert!(!guess("facematch testserver --nonsense", &json));
         assert!(
             guess("facematch sim --log json --nonsense", &[]) && !guess("facematch sim", &json)
         );

@@ -18,6 +18,8 @@ pub struct About {
     pub reason: &'static str,
     /// What the value may reveal.
     pub secrecy: Secrecy,
+    /// Whether the value may change while the service runs.
+    pub is_live: bool,
 }
 
 /// What the value of a setting may reveal.
@@ -77,7 +79,10 @@ impl<T> Setting<T> {
         parse: fn(&str) -> Result<T, Problem>,
     ) -> Self {
         let default = Some(default);
-        Self { about: About { name, value, default, reason, secrecy: Secrecy::Open }, parse }
+        Self {
+            about: About { name, value, default, reason, secrecy: Secrecy::Open, is_live: false },
+            parse,
+        }
     }
 
     pub(super) const fn without(
@@ -86,8 +91,15 @@ impl<T> Setting<T> {
         reason: &'static str,
         parse: fn(&str) -> Result<T, Problem>,
     ) -> Self {
-        let about = About { name, value, default: None, reason, secrecy: Secrecy::Open };
+        let secrecy = Secrecy::Open;
+        let about = About { name, value, default: None, reason, secrecy, is_live: false };
         Self { about, parse }
+    }
+
+    /// Lets the value change while the service runs.
+    pub(super) const fn live(mut self) -> Self {
+        self.about.is_live = true;
+        self
     }
 
     /// Sets what the value may reveal.

@@ -7,10 +7,11 @@ use std::fmt;
 
 use super::{
     about::{About, Secrecy},
-    error::{ValueOrigin, one_line},
+    error::ValueOrigin,
     settings::TABLE,
     source::Sources,
 };
+use crate::text::one_line;
 
 /// The longest value that is shown uncut, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 200;

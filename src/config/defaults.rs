@@ -2,7 +2,7 @@
 //!
 //! It deliberately reads neither the environment nor a file.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::config::{
     Changed, Config, Environment, Flags, Origins, OzConfig, OzCredentials, StoreLocation,
@@ -20,6 +20,9 @@ impl Config {
             listen: defaults.get(&s::LISTEN).expect(SOUND),
             tls: None,
             callers_file: None,
+            web: None,
+            library: None,
+            cloud_variables: BTreeMap::new(),
             store: StoreLocation::Sqlite(store),
             store_password_file: None,
             oz,
@@ -45,9 +48,12 @@ impl Config {
             heartbeat: defaults.get(&s::HEARTBEAT).expect(SOUND),
             lease: defaults.get(&s::LEASE).expect(SOUND),
             drain_timeout: defaults.get(&s::DRAIN_TIMEOUT).expect(SOUND),
+            drain_delay: defaults.get(&s::DRAIN_DELAY).expect(SOUND),
+            admin_listen: None,
             audit_file: None,
             audit_failure: defaults.get(&s::AUDIT_FAILURE).expect(SOUND),
             allow_core_dumps: defaults.get(&s::ALLOW_CORE_DUMPS).expect(SOUND),
+            traces: None,
             log: defaults.get(&s::LOG).expect(SOUND),
             log_level: defaults.get(&s::LOG_LEVEL).expect(SOUND),
             changed: Changed::default(),
@@ -68,6 +74,7 @@ impl OzConfig {
             proxy: None,
             timeout: defaults.get(&s::OZ_TIMEOUT).expect(SOUND),
             connect_timeout: defaults.get(&s::OZ_CONNECT_TIMEOUT).expect(SOUND),
+            trace_headers: defaults.get(&s::OZ_TRACE_HEADERS).expect(SOUND),
             max_requests: defaults.get(&s::OZ_MAX_REQUESTS).expect(SOUND),
             max_rate: None,
         }

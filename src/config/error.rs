@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::text::one_line;
+
 /// The error of a setting. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{setting}: {problem}{}", Whence(.origin))]
@@ -106,6 +108,9 @@ pub enum Problem {
         /// The origin of the other setting's value, if it is a different one.
         origin: Option<ValueOrigin>,
     },
+    /// The value differs from the one in use, which can't change while the service runs.
+    #[error("can't change while the service runs, so no setting was changed")]
+    NeedsRestart,
     /// The setting has no effect without another one.
     #[error("needs --{0}")]
     Needs(&'static str),
@@ -133,20 +138,6 @@ impl fmt::Display for ValueOrigin {
             Self::Default => f.write_str("the default"),
         }
     }
-}
-
-/// The text with line breaks and other control characters escaped, as in source code, so that a
-/// message stays one line even if a file's name holds a line break.
-pub fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    line
 }
 
 /// Shows a path in one line.

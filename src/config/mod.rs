@@ -8,26 +8,36 @@ mod about;
 mod changed;
 mod defaults;
 mod error;
+mod for_doctor;
+mod live;
 mod origins;
 mod parse;
+mod sample;
 mod secret_file;
 mod service_link;
 mod settings;
 mod source;
+mod traces;
 mod transport;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
 pub use about::{About, Secrecy};
 pub use changed::Changed;
-pub use error::{Error, Problem, ValueOrigin, one_line};
+pub use error::{Error, Problem, ValueOrigin};
+pub use for_doctor::{DoctorSettings, LoadedForDoctor, load_for_doctor};
+pub use live::{Given, LiveConfig, Reread, Values};
 pub use origins::Origins;
+pub use sample::settings_sample;
 pub use secret_file::SecretFile;
-pub use settings::{TABLE, settings_markdown};
+pub use settings::{TABLE, live_settings, settings_markdown};
 pub use source::{Environment, Flags};
-pub use transport::{ClientAuth, TlsConfig};
+
+pub use crate::text::one_line;
+pub use traces::{Sampler, TracesConfig};
+pub use transport::{ClientAuth, TlsConfig, WebConfig};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use source::fuzzing;
@@ -44,12 +54,18 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// The file with the callers; `None` means that calls aren't authenticated.
     pub callers_file: Option<PathBuf>,
+    /// The port for browsers; `None` means that there is none.
+    pub web: Option<WebConfig>,
     /// The location of the journal.
     pub store: StoreLocation,
     /// The file with the database's password.
     pub store_password_file: Option<SecretFile>,
     /// The access to Oz.
     pub oz: OzConfig,
+    /// The photo library; `None` if the settings name none.
+    pub library: Option<LibraryConfig>,
+    /// The environment variables by which clouds name their credentials and stores.
+    pub cloud_variables: BTreeMap<String, SecretString>,
     /// The time between two polls of one analysis.
     pub poll_interval: Duration,
     /// How long Oz may still work on a request whose answer was lost.
@@ -94,12 +110,18 @@ pub struct Config {
     pub lease: Duration,
     /// How long a graceful shutdown may take.
     pub drain_timeout: Duration,
+    /// How long calls are still served after health has turned NOT_SERVING.
+    pub drain_delay: Duration,
+    /// The address of the admin port; `None` means that there is none.
+    pub admin_listen: Option<SocketAddr>,
     /// The audit file.
     pub audit_file: Option<PathBuf>,
     /// What happens to calls whose audit record can't be written.
     pub audit_failure: AuditFailureMode,
     /// Whether a crash may write the memory of the process to a disk.
     pub allow_core_dumps: bool,
+    /// How traces are recorded; `None` if they are not.
+    pub traces: Option<TracesConfig>,
     /// The format of the log.
     pub log: LogFormat,
     /// What is logged, as a list of directives.
@@ -115,6 +137,19 @@ impl Config {
     pub fn max_connections_per_address(&self) -> usize {
         self.max_connections_per_address.unwrap_or(self.max_connections.div_ceil(2))
     }
+}
+
+/// The photo library, as the settings name it. What a library needs is checked when it is opened.
+#[derive(Debug, Clone)]
+pub struct LibraryConfig {
+    /// Where the photos are. May hold a password.
+    pub url: SecretString,
+    /// The SQL query that finds a photo.
+    pub query: Option<String>,
+    /// The file with the library's secret.
+    pub secret_file: Option<PathBuf>,
+    /// The file with the certificates to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The access to Oz.
@@ -134,6 +169,8 @@ pub struct OzConfig {
     pub timeout: Duration,
     /// How long opening a connection may take.
     pub connect_timeout: Duration,
+    /// Whether requests carry the trace context of their match.
+    pub trace_headers: bool,
     /// The most requests at the same time, of all replicas together.
     pub max_requests: usize,
     /// The most requests per second, of all replicas together; `None` means no limit.
@@ -224,16 +261,20 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The settings of the log for the above.
     pub log: LogSettings,
+    /// What the settings were read from, to read them again.
+    pub given: Given,
 }
 
 /// Loads the settings of `serve`.
 pub fn load(flags: Flags, environment: Environment) -> Loaded {
-    let warnings = source::warnings(&flags, &environment);
-    let mut sources = Sources::without_file(flags, environment);
+    let mut warnings = source::warnings(&flags, &environment);
+    warnings.extend(traces::warnings(&environment));
+    let mut sources = Sources::without_file(flags.clone(), environment.clone());
     let opened = sources.read_file();
+    let given = Given::new(flags, environment, &sources);
     let log = log(&sources);
     let config = opened.and_then(|()| config(&sources));
-    Loaded { config, warnings, log }
+    Loaded { config, warnings, log, given }
 }
 
 /// The log's settings. A wrong one falls back to its default, because its error has to be logged.
@@ -249,9 +290,12 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         listen: transport::listen(sources)?,
         tls: transport::tls(sources)?,
         callers_file: sources.find(&s::CALLERS_FILE)?.map(|(path, _)| path),
+        web: transport::web(sources)?,
         store: sources.get(&s::STORE)?,
         store_password_file: store_password_file(sources)?,
         oz: oz(sources)?,
+        library: library(sources)?,
+        cloud_variables: sources.environment().cloud_variables(),
         poll_interval: sources.get(&s::OZ_POLL_INTERVAL)?,
         oz_settle: sources.get(&s::OZ_SETTLE)?,
         match_timeout: sources.get(&s::MATCH_TIMEOUT)?,
@@ -276,9 +320,12 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,
         drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,
+        drain_delay: sources.get(&s::DRAIN_DELAY)?,
+        admin_listen: sources.find(&s::ADMIN_LISTEN)?.map(|(address, _)| address),
         audit_file: sources.find(&s::AUDIT_FILE)?.map(|(path, _)| path),
         audit_failure: sources.get(&s::AUDIT_FAILURE)?,
         allow_core_dumps: sources.get(&s::ALLOW_CORE_DUMPS)?,
+        traces: traces::traces(sources)?,
         log: sources.get(&s::LOG)?,
         log_level: sources.get(&s::LOG_LEVEL)?,
         changed: Changed::of(sources),
@@ -304,6 +351,29 @@ fn store_password_file(sources: &Sources) -> Result<Option<SecretFile>, Error> {
     }
 }
 
+fn library(sources: &Sources) -> Result<Option<LibraryConfig>, Error> {
+    let query = sources.find(&s::LIBRARY_QUERY)?;
+    let secret_file = sources.find(&s::LIBRARY_SECRET_FILE)?;
+    let ca_file = sources.find(&s::LIBRARY_CA_FILE)?;
+    if let Some((url, _)) = sources.find(&s::LIBRARY)? {
+        return Ok(Some(LibraryConfig {
+            url,
+            query: query.map(|(query, _)| query),
+            secret_file: secret_file.map(|(path, _)| path),
+            ca_file: ca_file.map(|(path, _)| path),
+        }));
+    }
+    let alone = [
+        (&s::LIBRARY_QUERY.about, query.map(|(_, origin)| origin)),
+        (&s::LIBRARY_SECRET_FILE.about, secret_file.map(|(_, origin)| origin)),
+        (&s::LIBRARY_CA_FILE.about, ca_file.map(|(_, origin)| origin)),
+    ];
+    match alone.into_iter().find_map(|(about, origin)| Some((about, origin?))) {
+        Some((about, origin)) => Err(Error::new(about.name, Problem::Needs("library"), origin)),
+        None => Ok(None),
+    }
+}
+
 fn oz(sources: &Sources) -> Result<OzConfig, Error> {
     let url =
         sources.value(&s::OZ_URL, "the base URL of the Oz API, such as https://oz.example")?;
@@ -316,6 +386,7 @@ fn oz(sources: &Sources) -> Result<OzConfig, Error> {
         proxy: sources.find(&s::OZ_PROXY)?.map(|(url, _)| url),
         timeout: sources.get(&s::OZ_TIMEOUT)?,
         connect_timeout: sources.get(&s::OZ_CONNECT_TIMEOUT)?,
+        trace_headers: sources.get(&s::OZ_TRACE_HEADERS)?,
         max_requests: sources.get(&s::OZ_MAX_REQUESTS)?,
         max_rate: sources.find(&s::OZ_MAX_RATE)?.map(|(rate, _)| rate),
     })

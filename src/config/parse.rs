@@ -47,6 +47,29 @@ pub fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| malformed(text, "an IP address and port such as 127.0.0.1:50051"))
 }
 
+/// Origins as browsers send them, separated by commas, or `*` alone.
+pub fn origins(text: &str) -> Result<Vec<String>, Problem> {
+    let wanted = "origins such as https://desk.example, separated by commas, or *";
+    let origins: Vec<_> = text.split(',').map(str::trim).map(str::to_owned).collect();
+    let is_fine = match origins.as_slice() {
+        [one] if one == "*" => true,
+        all => all.iter().all(|origin| is_origin(origin)),
+    };
+    if is_fine { Ok(origins) } else { Err(malformed(text, wanted)) }
+}
+
+/// Whether a text is an origin in the form in which browsers send it, which is compared exactly:
+/// in lower case, without a default port, and without anything after the port.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = http_url(text) else { return false };
+    let default_port = if text.starts_with("https:") { ":443" } else { ":80" };
+    let authority = authority(text);
+    format!("{}://{authority}", url.scheme_str().unwrap_or_default()) == text
+        && !authority.contains(['@', '*'])
+        && !authority.ends_with(default_port)
+        && text.bytes().all(|byte| !byte.is_ascii_uppercase())
+}
+
 /// The location of the journal. Errors never repeat a store's URL, which may hold a password.
 pub fn store(text: &str) -> Result<StoreLocation, Problem> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
@@ -84,6 +107,15 @@ pub fn oz_url(text: &str) -> Result<String, Problem> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// The address of a trace collector. A login in it would not be sent.
+pub fn otlp_endpoint(text: &str) -> Result<String, Problem> {
+    http_url(text)?;
+    match text.contains('@') {
+        true => Err(Problem::Unusable("must not hold a login; see OTEL_EXPORTER_OTLP_HEADERS")),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// The URL of a proxy. Errors never repeat it, because it may hold a password.
 pub fn proxy(text: &str) -> Result<SecretString, Problem> {
     match http_url(text) {
@@ -91,6 +123,11 @@ pub fn proxy(text: &str) -> Result<SecretString, Problem> {
         Err(Problem::Unusable(BAD_PORT)) => Err(Problem::Unusable(BAD_PORT)),
         Err(_) => Err(Problem::Unusable("must be a URL such as http://proxy.example:3128")),
     }
+}
+
+/// The URL of a photo library. Only its presence is checked here; the library checks the rest.
+pub fn library(value: &str) -> Result<SecretString, Problem> {
+    text(value).map(SecretString::from)
 }
 
 /// Any text but an empty one.
@@ -129,6 +166,15 @@ pub fn path(value: &str) -> Result<PathBuf, Problem> {
 /// A switch: true or false.
 pub fn switch(text: &str) -> Result<bool, Problem> {
     text.parse().map_err(|_| malformed(text, "true or false"))
+}
+
+/// A switch with words.
+pub fn on_or_off(text: &str) -> Result<bool, Problem> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(malformed(text, "on or off")),
+    }
 }
 
 /// What happens to calls without an audit record.

@@ -47,13 +47,14 @@ pub static LISTEN: Setting<SocketAddr> = Setting::with(
 
 pub static ALLOW_PLAINTEXT: Setting<bool> = Setting::switch(
     "allow-plaintext",
-    "lets --listen name another address than the loopback without TLS, where a proxy terminates it",
+    "lets --listen and --web-listen name another address than the loopback without TLS, where a \
+     proxy terminates it",
 );
 
 pub static ALLOW_ANONYMOUS: Setting<bool> = Setting::switch(
     "allow-anonymous",
-    "lets --listen name another address than the loopback without --callers-file: every caller \
-     that reaches the port may then do everything",
+    "lets --listen and --web-listen name another address than the loopback without --callers-file: \
+     every caller that reaches the port may then do everything",
 );
 
 pub static TLS_CERT_FILE: Setting<PathBuf> = Setting::without(
@@ -100,6 +101,30 @@ pub static CALLERS_FILE: Setting<PathBuf> = Setting::without(
     "a TOML file with the callers, their credentials and their tenants; without it, calls aren't \
      authenticated and belong to the tenant default; read again when it changes and on SIGHUP",
     parse::path,
+);
+
+pub static WEB_LISTEN: Setting<SocketAddr> = Setting::without(
+    "web-listen",
+    "ADDRESS",
+    "where browsers and curl connect, by HTTP/1.1 or HTTP/2: see web.md; with TLS, callers and \
+     limits as on --listen, which stays for gRPC alone",
+    parse::address,
+);
+
+pub static WEB_ORIGINS: Setting<Vec<String>> = Setting::without(
+    "web-origins",
+    "ORIGINS",
+    "the origins whose pages may call --web-listen, such as https://desk.example, separated by \
+     commas; without TLS, names by which the port itself is reached belong here too; * admits \
+     every page and name, and is refused together with callers",
+    parse::origins,
+)
+.live();
+
+pub static WEB_READ_ONLY: Setting<bool> = Setting::switch(
+    "web-read-only",
+    "refuses the calls of --web-listen that change matches: RunMatch, CreateMatch, CancelMatch and \
+     DeleteMatch",
 );
 
 pub static STORE: Setting<StoreLocation> = Setting::with(
@@ -182,6 +207,15 @@ pub static OZ_PROXY: Setting<SecretString> = Setting::without(
 )
 .hiding(Secrecy::PasswordInUrl);
 
+pub static OZ_TRACE_HEADERS: Setting<bool> = Setting::with(
+    "oz-trace-headers",
+    "MODE",
+    "on",
+    "on or off: whether requests to Oz carry the headers traceparent and tracestate; off for an Oz \
+     behind a gateway that refuses unknown headers",
+    parse::on_or_off,
+);
+
 pub static OZ_POLL_INTERVAL: Setting<Duration> = Setting::with(
     "oz-poll-interval",
     "DURATION",
@@ -213,7 +247,8 @@ pub static OZ_MAX_REQUESTS: Setting<usize> = Setting::with(
     "requests to Oz at once, logins included, of all replicas together; without a cap, 20,000 \
      polls would open 20,000 sockets",
     |text| parse::count(text, 1..=65_536),
-);
+)
+.live();
 
 // The clock counts microseconds, so it can't space more than a million requests a second.
 pub static OZ_MAX_RATE: Setting<u32> = Setting::without(
@@ -222,7 +257,8 @@ pub static OZ_MAX_RATE: Setting<u32> = Setting::without(
     "requests to Oz a second, logins not counted, of all replicas together; beyond it, all \
      matches are polled less often",
     |text| parse::count(text, 1..=1_000_000),
-);
+)
+.live();
 
 pub static OZ_SETTLE: Setting<Duration> = Setting::with(
     "oz-settle",
@@ -231,6 +267,40 @@ pub static OZ_SETTLE: Setting<Duration> = Setting::with(
     "after an answer was lost: how long Oz may still work on the request before it is looked for \
      once more and sent again",
     |text| parse::duration(text, ms(0)..=minutes(10)),
+);
+
+pub static LIBRARY: Setting<SecretString> = Setting::without(
+    "library",
+    "URL",
+    "the photo library from which photos are read by their reference_key: file:///dir, \
+     s3://bucket/prefix, gs://…, azure://…, https://host/photos/{key}, postgres://… or mysql://…; \
+     see library.md. Tenants of a callers file have libraries of their own there",
+    parse::library,
+)
+.hiding(Secrecy::PasswordInUrl);
+
+pub static LIBRARY_QUERY: Setting<String> = Setting::without(
+    "library-query",
+    "SQL",
+    "the query of a library in a database: one parameter, the key, and one binary column, the \
+     photo, such as SELECT photo FROM customers WHERE id = $1",
+    parse::text,
+);
+
+pub static LIBRARY_SECRET_FILE: Setting<PathBuf> = Setting::without(
+    "library-secret-file",
+    "FILE",
+    "a file that holds the library's secret: the password of the database, or a bearer token for \
+     https://; read again when it changes and on SIGHUP",
+    parse::path,
+);
+
+pub static LIBRARY_CA_FILE: Setting<PathBuf> = Setting::without(
+    "library-ca-file",
+    "FILE",
+    "PEM certificates to trust for a library behind a private CA: instead of the public ones, or \
+     beside them for a database; read again when it changes and on SIGHUP",
+    parse::path,
 );
 
 pub static MATCH_TIMEOUT: Setting<Duration> = Setting::with(
@@ -255,7 +325,8 @@ pub static RETENTION: Setting<Duration> = Setting::with(
     "30d",
     "how long a match is kept after its end; it is erased within a minute after that",
     |text| parse::duration(text, ms(1)..=days(3_650)),
-);
+)
+.live();
 
 pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
     "max-unfinished",
@@ -264,7 +335,8 @@ pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
     "unfinished matches at once; new ones beyond it are refused as OVERLOADED, and none beyond it are \
      taken over from other replicas or an earlier start; taking over comes before new matches",
     |text| parse::count(text, 1..=10_000_000),
-);
+)
+.live();
 
 pub static PHOTO_MEMORY: Setting<u64> = Setting::with(
     "photo-memory",
@@ -398,6 +470,15 @@ pub static DRAIN_TIMEOUT: Setting<Duration> = Setting::with(
     |text| parse::duration(text, ms(0)..=minutes(60)),
 );
 
+pub static DRAIN_DELAY: Setting<Duration> = Setting::with(
+    "drain-delay",
+    "DURATION",
+    "0s",
+    "after SIGTERM: how long calls are still served after health has turned NOT_SERVING and /readyz \
+     503, since balancers notice that late; comes before --drain-timeout",
+    |text| parse::duration(text, ms(0)..=minutes(10)),
+);
+
 pub static REFLECTION: Setting<Reflection> = Setting::with(
     "reflection",
     "WHO",
@@ -405,6 +486,15 @@ pub static REFLECTION: Setting<Reflection> = Setting::with(
     "who may ask the port for the contract by gRPC reflection: open (every peer), callers (those \
      with a valid credential) or off",
     parse::reflection,
+)
+.live();
+
+pub static ADMIN_LISTEN: Setting<SocketAddr> = Setting::without(
+    "admin-listen",
+    "ADDRESS",
+    "where the admin port answers /livez, /readyz, /metrics and /version over plain HTTP, without \
+     authentication; nothing there is secret, but admit only monitoring; see operating.md",
+    parse::address,
 );
 
 pub static AUDIT_FILE: Setting<PathBuf> = Setting::without(
@@ -424,6 +514,15 @@ pub static AUDIT_FAILURE: Setting<AuditFailureMode> = Setting::with(
     parse::audit_failure,
 );
 
+pub static OTLP_ENDPOINT: Setting<String> = Setting::without(
+    "otlp-endpoint",
+    "URL",
+    "a collector of OpenTelemetry that takes traces over gRPC; without it, or \
+     OTEL_EXPORTER_OTLP_ENDPOINT, no traces are recorded: see tracing.md",
+    parse::otlp_endpoint,
+)
+.hiding(Secrecy::PasswordInUrl);
+
 pub static ALLOW_CORE_DUMPS: Setting<bool> = Setting::switch(
     "allow-core-dumps",
     "lets a crash write the memory of the process to a disk, photos and secrets included, and lets \
@@ -439,10 +538,11 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
     "info",
     "what is logged: off, error, warn, info, debug, trace, or such as warn,facematch=debug",
     parse::log_level,
-);
+)
+.live();
 
 /// Every setting, in the order of the help text and of docs/settings.md.
-pub static TABLE: [&About; 51] = [
+pub static TABLE: [&About; 62] = [
     &CONFIG.about,
     &LISTEN.about,
     &ALLOW_PLAINTEXT.about,
@@ -453,6 +553,9 @@ pub static TABLE: [&About; 51] = [
     &TLS_CLIENT_CRL_FILE.about,
     &TLS_CLIENT_AUTH.about,
     &CALLERS_FILE.about,
+    &WEB_LISTEN.about,
+    &WEB_ORIGINS.about,
+    &WEB_READ_ONLY.about,
     &STORE.about,
     &STORE_PASSWORD_FILE.about,
     &OZ_URL.about,
@@ -463,12 +566,17 @@ pub static TABLE: [&About; 51] = [
     &OZ_TOKEN_FILE.about,
     &OZ_CA_FILE.about,
     &OZ_PROXY.about,
+    &OZ_TRACE_HEADERS.about,
     &OZ_POLL_INTERVAL.about,
     &OZ_TIMEOUT.about,
     &OZ_CONNECT_TIMEOUT.about,
     &OZ_MAX_REQUESTS.about,
     &OZ_MAX_RATE.about,
     &OZ_SETTLE.about,
+    &LIBRARY.about,
+    &LIBRARY_QUERY.about,
+    &LIBRARY_SECRET_FILE.about,
+    &LIBRARY_CA_FILE.about,
     &MATCH_TIMEOUT.about,
     &PHOTO_GRACE.about,
     &RETENTION.about,
@@ -488,13 +596,21 @@ pub static TABLE: [&About; 51] = [
     &HEARTBEAT.about,
     &LEASE.about,
     &DRAIN_TIMEOUT.about,
+    &DRAIN_DELAY.about,
     &REFLECTION.about,
+    &ADMIN_LISTEN.about,
     &AUDIT_FILE.about,
     &AUDIT_FAILURE.about,
+    &OTLP_ENDPOINT.about,
     &ALLOW_CORE_DUMPS.about,
     &LOG.about,
     &LOG_LEVEL.about,
 ];
+
+/// The names of the settings that may change while the service runs, in the order of the table.
+pub fn live_settings() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter(|about| about.is_live).map(|about| about.name)
+}
 
 /// The settings as a Markdown table, exactly as docs/settings.md shows it.
 pub fn settings_markdown() -> String {

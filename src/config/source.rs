@@ -30,6 +30,10 @@ const LETTERS_A_SLIP: usize = 3;
 const SLIPS_MAX: usize = 3;
 
 const PREFIX: &str = "FACEMATCH_";
+/// The beginning of OpenTelemetry's variables.
+const OTEL_PREFIX: &str = "OTEL_";
+/// The beginnings of the variables of clouds.
+const CLOUD_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 /// The variables of the client commands, which `serve` ignores without a warning.
 const OF_CLIENT_COMMANDS: &[&str] = &[
@@ -43,7 +47,7 @@ const OF_CLIENT_COMMANDS: &[&str] = &[
 /// The given flags: the name of a setting and its unchecked text.
 pub type Flags = Vec<(&'static str, String)>;
 
-/// The environment variables that begin with `FACEMATCH_`, read once.
+/// The environment variables that begin with `FACEMATCH_`, `OTEL_` or the name of a cloud, read once.
 #[derive(Debug, Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
@@ -65,6 +69,14 @@ impl Environment {
         self.get(name).is_some_and(|text| text == value)
     }
 
+    /// The variables by which clouds name their credentials and stores. The photo libraries decide
+    /// which of them they read.
+    pub(super) fn cloud_variables(&self) -> BTreeMap<String, SecretString> {
+        let of_clouds = self.0.iter().filter(|(name, _)| is_of_cloud(name));
+        let text = |value: &OsString| Some(SecretString::from(value.to_str()?));
+        of_clouds.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+    }
+
     /// One sentence for each variable that has the prefix and isn't a setting. The variables that
     /// Kubernetes sets for a Service named `facematch` are skipped, because they aren't mistakes.
     fn strangers(&self) -> Vec<String> {
@@ -78,7 +90,7 @@ impl Environment {
             let nearest = nearest(own, TABLE.iter().copied()).map(About::variable);
             format!("unknown environment variable {name}{}", Suggestion(&nearest))
         };
-        let names = self.0.keys().filter(|name| !is_service_link(name));
+        let names = self.0.keys().filter(|name| name.starts_with(PREFIX) && !is_service_link(name));
         names.filter(stranger).map(sentence).collect()
     }
 }
@@ -86,8 +98,15 @@ impl Environment {
 impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
         let owned = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(owned.filter(|(name, _)| name.starts_with(PREFIX)).collect())
+        let is_read = |name: &str| {
+            name.starts_with(PREFIX) || name.starts_with(OTEL_PREFIX) || is_of_cloud(name)
+        };
+        Self(owned.filter(|(name, _)| is_read(name)).collect())
     }
+}
+
+fn is_of_cloud(variable: &str) -> bool {
+    CLOUD_PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The warnings for the operator, which don't prevent the start.
@@ -139,6 +158,11 @@ impl Sources {
             self.file = Some((path, values));
         }
         Ok(())
+    }
+
+    /// The variables.
+    pub const fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// The value of a required setting. `hint` describes it in the error.

@@ -1,5 +1,8 @@
 //! Right settings and their values, and wrong settings and their errors.
 
+mod file;
+mod secrets;
+
 use std::{fs, time::Duration};
 
 use secrecy::ExposeSecret;
@@ -44,6 +47,21 @@ impl Folder {
         fs::write(&path, content).expect("a temporary file");
         path.to_str().expect("a UTF-8 path").to_owned()
     }
+}
+
+#[test]
+fn the_variables_of_clouds_are_kept_and_not_shown() {
+    let variables = [
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AZURE_STORAGE_ACCOUNT_NAME", "bank"),
+        ("GOOGLE_BASE_URL", "https://gcs.example"),
+        ("AWSX", "1"),
+        ("HTTPS_PROXY", "http://proxy.example"),
+    ];
+    let config = given(&[], &variables).expect("variables of clouds are no settings");
+    let names: Vec<_> = config.cloud_variables.keys().collect();
+    assert_eq!(names, ["AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_NAME", "GOOGLE_BASE_URL"]);
+    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 #[test]
@@ -141,19 +159,63 @@ fn an_address_other_than_the_loopback_needs_tls_and_callers() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_unset() {
-    let config = given(&[], &[("FACEMATCH_OZ_PROXY", ""), ("FACEMATCH_LEASE", "")]);
-    assert_eq!(config.expect("the settings are right").lease, Duration::from_secs(10));
+fn the_port_for_browsers_follows_the_rule_of_the_first_one() {
+    assert!(given(&[], &[]).expect("the settings are right").web.is_none());
+    let web = given(&[("web-listen", "127.0.0.1:0"), ("web-read-only", "true")], &[]);
+    let web = web.expect("the loopback").web.expect("it is on");
+    assert!(web.read_only && web.origins.is_empty());
+    let open = given(&[("web-listen", "0.0.0.0:1")], &[]).expect_err("the port would be open");
+    assert!(open.to_string().starts_with("--web-listen: 0.0.0.0:1 is not a loopback address"));
+    for alone in [("web-origins", "https://desk.example"), ("web-read-only", "true")] {
+        let said = format!("--{}: needs --web-listen (from the command line)", alone.0);
+        check_refused(given(&[alone], &[]), &said);
+    }
 }
 
 #[test]
-fn numbers_of_the_file_need_no_quotes() {
-    let folder = Folder::new();
-    let file =
-        folder.file("f.toml", "oz-max-requests = 7\noz-max-rate = 30\nphoto-memory = 33554432\n");
-    let config = given(&[("config", &file)], &[]).expect("the settings are right");
-    assert_eq!((config.oz.max_requests, config.oz.max_rate), (7, Some(30)));
-    assert_eq!(config.photo_memory, 32 << 20);
+fn origins_are_exact_and_every_page_is_admitted_only_without_callers() {
+    let with = |origins: &'static str, more: &[(&'static str, &'static str)]| {
+        let web = [("web-listen", "127.0.0.1:0"), ("web-origins", origins)];
+        given(&[&web, more].concat(), &[]).map(|config| config.web.expect("it is on").origins)
+    };
+    let two = with("https://desk.example, http://localhost:8080", &[]).expect("two origins");
+    assert_eq!(two, ["https://desk.example", "http://localhost:8080"]);
+    assert_eq!(with("*", &[]).expect("every origin"), ["*"]);
+    for wrong in [
+        "desk.example",
+        "https://desk.example/",
+        "https://desk.example/page",
+        "https://Desk.example",
+        "https://desk.example:443",
+        "http://desk.example:80",
+        "https://user@desk.example",
+        "https://*.example",
+        "ftp://desk.example",
+        "null",
+        "*,https://desk.example",
+        "https://desk.example,",
+    ] {
+        let said = with(wrong, &[]).expect_err("no origin").to_string();
+        assert!(
+            said.starts_with("--web-origins: ") && said.contains("is not origins such as"),
+            "{said}"
+        );
+    }
+    let said = with("*", &[("callers-file", "callers.toml")]).expect_err("credentials").to_string();
+    assert!(said.contains("can't be combined with --callers-file"), "{said}");
+}
+
+#[test]
+fn the_admin_port_is_off_unless_it_has_an_address_which_needs_neither_tls_nor_callers() {
+    assert_eq!(given(&[], &[]).expect("the settings are right").admin_listen, None);
+    let config = given(&[("admin-listen", "0.0.0.0:50052")], &[]).expect("any address will do");
+    assert_eq!(config.admin_listen, "0.0.0.0:50052".parse().ok());
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = given(&[], &[("FACEMATCH_OZ_PROXY", ""), ("FACEMATCH_LEASE", "")]);
+    assert_eq!(config.expect("the settings are right").lease, Duration::from_secs(10));
 }
 
 #[test]
@@ -253,270 +315,11 @@ fn the_error_of_a_wrong_value_names_its_setting_and_its_origin() {
 }
 
 #[test]
-fn the_error_of_a_wrong_value_in_the_file_names_the_file() {
-    let folder = Folder::new();
-    let file = folder.file("f.toml", "lease = 'x'\n");
-    check_refused(
-        given(&[("config", &file)], &[]),
-        &format!(
-            "--lease: \"x\" is not a duration such as 1s, 500ms, 20m or 30d (from the file {file})"
-        ),
-    );
-    let file = folder.file("g.toml", "lease = true\n");
-    check_refused(
-        given(&[("config", &file)], &[]),
-        &format!("--lease: must be a string or a whole number (from the file {file})"),
-    );
-}
-
-#[test]
-fn an_unknown_key_of_the_file_is_refused_and_a_similar_one_suggested() {
-    let folder = Folder::new();
-    for (key, suggestion) in [
-        ("oz_url", "; did you mean \"oz-url\"?"),
-        ("oz-ulr", "; did you mean \"oz-url\"?"),
-        ("config", ""),
-        ("foo", ""),
-        ("lgo", ""),
-        ("lisen", "; did you mean \"listen\"?"),
-        ("something-else", ""),
-    ] {
-        let file = folder.file("f.toml", &format!("{key} = 'x'\n"));
-        check_refused(
-            given(&[("config", &file)], &[]),
-            &format!(
-                "--config: {file} has the unknown key {key:?}{suggestion} (from the command line)"
-            ),
-        );
-    }
-}
-
-#[test]
-fn a_long_unknown_key_is_cut_in_its_error() {
-    let folder = Folder::new();
-    let file = folder.file("f.toml", &format!("{} = 1\n", "k".repeat(5000)));
-    let shown = "k".repeat(80);
-    check_refused(
-        given(&[("config", &file)], &[]),
-        &format!("--config: {file} has the unknown key \"{shown}\" (from the command line)"),
-    );
-}
-
-#[test]
-fn the_error_of_a_file_that_is_not_toml_names_the_line_without_its_text() {
-    let folder = Folder::new();
-    let file = folder.file("f.toml", "oz-url = 'https://oz.example'\noz-password = 's3cret\n");
-    let error = given(&[("config", &file)], &[]).expect_err("not TOML").to_string();
-    assert!(error.starts_with(&format!("--config: {file} is not valid TOML, line 2: ")), "{error}");
-    assert!(!error.contains("s3cret") && !error.contains('\n'), "{error}");
-}
-
-#[test]
-fn a_missing_settings_file_is_an_error() {
-    check_refused(
-        given(&[], &[("FACEMATCH_CONFIG", "/nowhere/f.toml")]),
-        "--config: can't read /nowhere/f.toml: No such file or directory (os error 2) \
-         (from the environment, FACEMATCH_CONFIG)",
-    );
-}
-
-#[test]
-fn the_error_of_a_file_with_a_line_break_in_its_name_is_one_line() {
-    let folder = Folder::new();
-    let (toml, key, port) = (
-        folder.file("toml\n.toml", "heartbeat"),
-        folder.file("key\r\n.toml", "heartbeet = \"20s\"\n"),
-        folder.file("port\u{85}.toml", "listen = \"everywhere\"\n"),
-    );
-    let table = [
-        (("oz-password-file", "/nowhere/a\nb"), "can't read /nowhere/a\\nb: "),
-        (("oz-ca-file", "/nowhere/a\u{1b}[31m"), "can't read /nowhere/a\\u{1b}[31m: "),
-        (("config", &toml), "toml\\n.toml is not valid TOML, line 1: "),
-        (("config", &key), "key\\r\\n.toml has the unknown key \"heartbeet\""),
-        (("config", &port), "port\\u{85}.toml)"),
-    ];
-    for (flag, expected) in table {
-        let text = given(&[flag], &[]).expect_err("the settings are wrong").to_string();
-        assert!(text.contains(expected), "{text:?}");
-        assert!(!text.contains(char::is_control), "{text:?} is not one line");
-    }
-}
-
-#[test]
 fn a_flag_given_twice_is_refused() {
     check_refused(
         given(&[("lease", "10s"), ("lease", "20s")], &[]),
         "--lease: is given more than once (from the command line)",
     );
-}
-
-#[test]
-fn secrets_come_from_files_without_their_line_break() {
-    let folder = Folder::new();
-    let file = folder.file("password", "pass word\r\n");
-    let variables = [("FACEMATCH_OZ_LOGIN", "me"), ("FACEMATCH_OZ_PASSWORD_FILE", file.as_str())];
-    let config = loaded(&LEAST[..1], &variables).expect("the settings are right");
-    let OzCredentials::Login { login, password } = config.oz.credentials else {
-        panic!("an account was given");
-    };
-    assert_eq!((login.as_str(), password.expose_secret()), ("me", "pass word"));
-}
-
-#[test]
-fn characters_that_an_editor_adds_to_a_secret_are_refused() {
-    let folder = Folder::new();
-    for (content, problem) in [
-        ("\u{feff}s3cret\n", "begins with a byte order mark"),
-        ("s3cret\n\n", "holds more than one line"),
-        ("s3cret\r\n\r\n", "holds more than one line"),
-        ("s3cret\nsecond\n", "holds more than one line"),
-        ("s3cret\rsecond", "holds more than one line"),
-        ("\n", "is empty"),
-        ("", "is empty"),
-    ] {
-        let file = folder.file("secret", content);
-        let password = [LEAST[0], ("oz-login", "me"), ("oz-password-file", &file)];
-        let store = ("store", "postgres://me@db/facematch");
-        for (name, refused) in [
-            ("oz-password-file", loaded(&password, &[])),
-            ("oz-token-file", loaded(&[LEAST[0], ("oz-token-file", &file)], &[])),
-            ("store-password-file", given(&[store, ("store-password-file", &file)], &[])),
-        ] {
-            check_refused(refused, &format!("--{name}: {problem} (from the command line)"));
-        }
-    }
-    check_refused(
-        loaded(&[LEAST[0], ("oz-login", "me")], &[("FACEMATCH_OZ_PASSWORD", "s3cret\n")]),
-        "--oz-password: holds more than one line (from the environment, FACEMATCH_OZ_PASSWORD)",
-    );
-}
-
-/// The settings read the file, and the watch over changed secrets reads it again.
-#[test]
-#[cfg(unix)]
-fn a_secret_from_a_pipe_is_kept() {
-    let folder = Folder::new();
-    let pipe = folder.0.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.expect("mkfifo runs").success());
-    let writes = std::thread::spawn({
-        let pipe = pipe.clone();
-        move || fs::write(pipe, "t0ken\n")
-    });
-    let (url, pipe) = (LEAST[0], pipe.to_str().expect("a UTF-8 path"));
-    let config = loaded(&[url, ("oz-token-file", pipe)], &[]).expect("the settings are right");
-    writes.join().expect("the writer ends").expect("it was read");
-    let file = config.oz.secret_file.expect("a file was given");
-    assert!(file.is_pipe());
-    for _ in 0..2 {
-        assert_eq!(file.read().expect("it holds one").expose_secret(), "t0ken");
-    }
-}
-
-#[test]
-fn the_password_of_the_database_comes_from_a_file_or_the_url_but_not_both() {
-    let folder = Folder::new();
-    let file = folder.file("password", "pass/word\n");
-    let with =
-        |store: &str| given(&[("store", store)], &[("FACEMATCH_STORE_PASSWORD_FILE", &file)]);
-    let config = with("postgres://me@db/facematch").expect("the settings are right");
-    let password = config.store_password_file.expect("a file was given").read();
-    assert_eq!(password.expect("it holds one").expose_secret(), "pass/word");
-    for url in ["postgres://me:s3cret@db/facematch", "postgres://me@db/f?password=s3cret"] {
-        check_refused(
-            with(url),
-            "--store-password-file: can't be combined with a password in the URL of --store \
-             (from the environment, FACEMATCH_STORE_PASSWORD_FILE)",
-        );
-    }
-    check_refused(
-        with("sqlite:facematch.db"),
-        "--store-password-file: is for a postgres:// store only (from the environment, \
-         FACEMATCH_STORE_PASSWORD_FILE)",
-    );
-}
-
-#[test]
-fn a_secret_file_can_be_read_again() {
-    let folder = Folder::new();
-    let file = folder.file("token", "first\n");
-    let config = loaded(&[LEAST[0], ("oz-token-file", &file)], &[]);
-    let config = config.expect("the settings are right");
-    let secret_file = config.oz.secret_file.expect("a file was given");
-    folder.file("token", "second\n");
-    assert_eq!(secret_file.read().expect("it holds one").expose_secret(), "second");
-    folder.file("token", "");
-    let error = secret_file.read().expect_err("it is half-written").to_string();
-    assert_eq!(error, "--oz-token-file: is empty (from the command line)");
-    assert!(given(&[], &[]).expect("a token was given").oz.secret_file.is_none());
-}
-
-#[test]
-fn a_secret_and_its_file_in_one_source_are_refused_and_otherwise_precedence_decides() {
-    let folder = Folder::new();
-    let file = folder.file("token", "from-file\n");
-    let url = LEAST[0];
-    check_refused(
-        loaded(&[url, ("oz-token", "s3cret"), ("oz-token-file", &file)], &[]),
-        "--oz-token: can't be combined with --oz-token-file (from the command line)",
-    );
-    let config = loaded(&[url, ("oz-token-file", &file)], &[("FACEMATCH_OZ_TOKEN", "s3cret")]);
-    let OzCredentials::Token(token) = config.expect("the settings are right").oz.credentials else {
-        panic!("a token was given");
-    };
-    assert_eq!(token.expose_secret(), "from-file");
-}
-
-#[test]
-fn missing_incomplete_and_doubled_credentials_are_refused() {
-    let url = LEAST[0];
-    check_refused(
-        loaded(&[url], &[]),
-        "--oz-login: is required (with --oz-password or its file; or --oz-token or its file \
-         instead)",
-    );
-    check_refused(
-        loaded(&[url, ("oz-login", "me")], &[]),
-        "--oz-login: needs --oz-password or --oz-password-file (from the command line)",
-    );
-    check_refused(
-        loaded(&[url], &[("FACEMATCH_OZ_PASSWORD", "s3cret")]),
-        "--oz-password: needs --oz-login (from the environment, FACEMATCH_OZ_PASSWORD)",
-    );
-    check_refused(
-        loaded(&[url, ("oz-login", "me")], &[("FACEMATCH_OZ_TOKEN", "s3cret")]),
-        "--oz-login: can't be combined with --oz-token (from the environment, \
-         FACEMATCH_OZ_TOKEN) (from the command line)",
-    );
-    check_refused(
-        loaded(&[url, ("oz-login", "me"), ("oz-token", "s3cret")], &[]),
-        "--oz-login: can't be combined with --oz-token (from the command line)",
-    );
-    check_refused(
-        loaded(&[LEAST[1]], &[]),
-        "--oz-url: is required (the base URL of the Oz API, such as https://oz.example)",
-    );
-}
-
-#[test]
-fn no_error_and_no_debug_text_holds_a_secret() {
-    let folder = Folder::new();
-    let bad_token = folder.file("token", "s3cret s3cret\n");
-    let many: [&[(&'static str, &str)]; 6] = [
-        &[("oz-token", "s3cret s3cret")],
-        &[("oz-token", "s3cret"), ("oz-token", "s3cret")],
-        &[("oz-token", ""), ("oz-token-file", &bad_token)],
-        &[("store", "mysql://me:s3cret@db")],
-        &[("oz-proxy", "ftp://me:s3cret@proxy")],
-        &[("oz-url", "https://me:s3cret@oz.example")],
-    ];
-    for flags in many {
-        let error = given(flags, &[]).expect_err("the settings are wrong");
-        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
-    }
-    let right = [("oz-token", "s3cret"), ("oz-proxy", "http://me:s3cret@proxy:3128")];
-    let config = given(&right, &[]).expect("the settings are right");
-    assert!(!format!("{config:?}").contains("s3cret"));
 }
 
 #[test]
@@ -598,51 +401,6 @@ fn the_variables_of_a_kubernetes_service_are_not_warned_of() {
     ];
     let variables = names.into_iter().map(|name| (name, "tcp://10.0.0.1:50051"));
     assert_eq!(load(Flags::new(), variables.collect()).warnings, [""; 0]);
-}
-
-#[test]
-fn a_flag_whose_value_holds_a_secret_is_warned_of() {
-    let warned = |name: &'static str, text: &str| {
-        let warnings = load(vec![(name, text.to_owned())], Environment::default()).warnings;
-        let about_flag = |warning: &&String| warning.starts_with(&format!("--{name} "));
-        let found = warnings.iter().filter(about_flag).count();
-        assert!(warnings.iter().all(|warning| !warning.contains("s3cret")), "{warnings:?}");
-        found == 1
-    };
-    for (name, text) in [
-        ("oz-password", "s3cret"),
-        ("oz-token", "s3cret"),
-        ("store", "postgres://u:s3cret@db/facematch"),
-        ("store", "postgres://u:s3/cret@db/facematch"),
-        ("store", "postgres://u@db/facematch?password=s3cret"),
-        ("oz-proxy", "http://a:s3cret@proxy:3128"),
-        ("oz-url", "https://a:s3cret@oz.example"),
-    ] {
-        assert!(warned(name, text), "--{name} {text}");
-    }
-    for (name, text) in [
-        ("store", "sqlite:u:p@ss.db"),
-        ("store", "postgres://u@[::1]:5432/facematch"),
-        ("oz-proxy", "http://proxy:3128"),
-        ("oz-url", "https://oz.example:8443"),
-        ("oz-login", "me@example.com"),
-        ("oz-password-file", "/run/secrets/oz"),
-    ] {
-        assert!(!warned(name, text), "--{name} {text}");
-    }
-}
-
-#[test]
-fn each_setting_of_a_secret_or_a_url_declares_its_secrecy() {
-    for about in TABLE {
-        let hides = match about.value {
-            "LOGIN" => Secrecy::Account,
-            "PASSWORD" | "TOKEN" | "SECRET" => Secrecy::Secret,
-            "URL" | "STORE" => Secrecy::PasswordInUrl,
-            _ => Secrecy::Open,
-        };
-        assert_eq!(about.secrecy, hides, "--{}", about.name);
-    }
 }
 
 #[test]

@@ -31,6 +31,17 @@ pub struct TlsConfig {
     pub client_auth: ClientAuth,
 }
 
+/// The port for browsers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebConfig {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// The origins whose pages may call it; `*` means all.
+    pub origins: Vec<String>,
+    /// Whether it refuses the calls that change matches.
+    pub read_only: bool,
+}
+
 /// Whether callers have to present a client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
@@ -81,10 +92,50 @@ fn needs<T, U>(setting: &Setting<T>, origin: &ValueOrigin, other: &Setting<U>) -
     Error::new(setting.about.name, Problem::Needs(other.about.name), origin.clone())
 }
 
-/// The address for callers. Any address but the loopback needs TLS and callers, unless the switches
-/// lift the rule.
+/// The address for callers.
 pub fn listen(sources: &Sources) -> Result<SocketAddr, Error> {
     let address = sources.get(&s::LISTEN)?;
+    let origin = sources.origin(&s::LISTEN.about).unwrap_or(ValueOrigin::Default);
+    admit(sources, &s::LISTEN, address, origin)
+}
+
+/// The port for browsers. Its other settings have no effect alone, and so are refused.
+pub fn web(sources: &Sources) -> Result<Option<WebConfig>, Error> {
+    let read_only = sources.get(&s::WEB_READ_ONLY)?;
+    let Some((address, origin)) = sources.find(&s::WEB_LISTEN)? else {
+        if let Some((_, origin)) = sources.find(&s::WEB_ORIGINS)? {
+            return Err(needs(&s::WEB_ORIGINS, &origin, &s::WEB_LISTEN));
+        }
+        let origin = sources.origin(&s::WEB_READ_ONLY.about).filter(|_| read_only);
+        return origin
+            .map_or(Ok(None), |origin| Err(needs(&s::WEB_READ_ONLY, &origin, &s::WEB_LISTEN)));
+    };
+    let listen = admit(sources, &s::WEB_LISTEN, address, origin)?;
+    Ok(Some(WebConfig { listen, origins: origins(sources)?, read_only }))
+}
+
+/// The origins whose pages may call the port for browsers. Every page only where there are no
+/// credentials that it could use.
+pub fn origins(sources: &Sources) -> Result<Vec<String>, Error> {
+    let Some((origins, origin)) = sources.find(&s::WEB_ORIGINS)? else { return Ok(Vec::new()) };
+    let has_callers = sources.find(&s::CALLERS_FILE)?.is_some()
+        || sources.find(&s::TLS_CLIENT_CA_FILE)?.is_some();
+    if has_callers && origins.iter().any(|origin| origin == "*") {
+        let problem = "* can't be combined with --callers-file or --tls-client-ca-file: list the \
+                       origins";
+        return Err(Error::new(s::WEB_ORIGINS.about.name, Problem::Unusable(problem), origin));
+    }
+    Ok(origins)
+}
+
+/// An address to listen on. Any address but the loopback needs TLS and callers, unless the switches
+/// lift the rule.
+fn admit(
+    sources: &Sources,
+    setting: &Setting<SocketAddr>,
+    address: SocketAddr,
+    origin: ValueOrigin,
+) -> Result<SocketAddr, Error> {
     let is_plain = !sources.get(&s::ALLOW_PLAINTEXT)? && sources.find(&s::TLS_CERT_FILE)?.is_none();
     let is_anonymous =
         !sources.get(&s::ALLOW_ANONYMOUS)? && sources.find(&s::CALLERS_FILE)?.is_none();
@@ -108,8 +159,7 @@ pub fn listen(sources: &Sources) -> Result<SocketAddr, Error> {
         }
     };
     let problem = Problem::Refused(format!("{address} {problem}"));
-    let origin = sources.origin(&s::LISTEN.about).unwrap_or(ValueOrigin::Default);
-    Err(Error::new(s::LISTEN.about.name, problem, origin))
+    Err(Error::new(setting.about.name, problem, origin))
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -1,4 +1,4 @@
-//! A match's requests to Oz and their replies, as plain values.
+//! A match's requests to Oz and to the photo library, and their replies, as plain values.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use crate::domain::{
     id::{AnalysisId, FolderId, MatchId, MediaId},
     photo::{Format, PhotoKind},
     reason::Cause,
+    reference::ReferenceKey,
     time::Timestamp,
 };
 
-/// One request to Oz.
+/// One request to Oz, or to the photo library.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Ask {
     /// Read the folder: its media and its analyses.
@@ -43,6 +44,11 @@ pub enum Ask {
         /// Which analysis.
         analysis_id: AnalysisId,
     },
+    /// Read the reference photo from the photo library of the match's tenant.
+    ReadReference {
+        /// Which photo.
+        key: ReferenceKey,
+    },
 }
 
 /// The kinds of [`Ask`], for tables.
@@ -56,6 +62,8 @@ pub enum AskKind {
     StartAnalyses,
     /// [`Ask::ReadAnalysis`]
     ReadAnalysis,
+    /// [`Ask::ReadReference`]
+    ReadReference,
 }
 
 impl Ask {
@@ -66,6 +74,7 @@ impl Ask {
             Self::UploadPhoto { .. } => AskKind::UploadPhoto,
             Self::StartAnalyses { .. } => AskKind::StartAnalyses,
             Self::ReadAnalysis { .. } => AskKind::ReadAnalysis,
+            Self::ReadReference { .. } => AskKind::ReadReference,
         }
     }
 }
@@ -78,6 +87,7 @@ impl AskKind {
             Self::UploadPhoto => "upload_photo",
             Self::StartAnalyses => "start_analyses",
             Self::ReadAnalysis => "read_analysis",
+            Self::ReadReference => "read_reference",
         }
     }
 
@@ -85,12 +95,12 @@ impl AskKind {
     pub const fn changes_oz(self) -> bool {
         match self {
             Self::UploadPhoto | Self::StartAnalyses => true,
-            Self::ReadFolder | Self::ReadAnalysis => false,
+            Self::ReadFolder | Self::ReadAnalysis | Self::ReadReference => false,
         }
     }
 }
 
-/// What Oz answered.
+/// What Oz, or the photo library, answered.
 #[derive(Clone, PartialEq, Debug)]
 #[expect(clippy::large_enum_variant, reason = "the large variant is by far the most common: polls")]
 pub enum Reply {
@@ -102,6 +112,8 @@ pub enum Reply {
     Started(Vec<Analysis>),
     /// To [`Ask::ReadAnalysis`].
     Analysis(Analysis),
+    /// To [`Ask::ReadReference`]: the format of the photo, which the driver holds.
+    Reference(Format),
 }
 
 /// What a folder holds, in Oz's order.
@@ -161,7 +173,7 @@ pub struct Analysis {
     pub error_message: Option<String>,
 }
 
-/// Why a request to Oz failed, or why its outcome is unknown.
+/// Why a request to Oz or to the photo library failed, or why its outcome is unknown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
     /// The kind of failure.
@@ -178,7 +190,7 @@ pub struct Failure {
     pub causes: Option<String>,
 }
 
-/// The ways in which a request to Oz fails.
+/// The ways in which a request to Oz, or to the photo library, fails.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FailureKind {
     /// No connection: the request never left.
@@ -215,6 +227,42 @@ pub enum FailureKind {
     TooLarge,
     /// 400 or any other 4xx with an Oz error object.
     Rejected,
+    /// The photo library has no usable answer.
+    Library(LibraryFault),
+}
+
+/// The ways in which the photo library fails to give a photo.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum LibraryFault {
+    /// It can't be reached, or doesn't answer in time.
+    Unreachable,
+    /// It refuses this server.
+    Forbidden,
+    /// It answers otherwise than agreed: with a redirect, or with a length that lies.
+    Protocol,
+    /// It has no photo for the key.
+    NotFound,
+    /// It has several photos for the key.
+    Ambiguous,
+    /// What it has is no whole JPEG or PNG.
+    Unreadable,
+    /// The photo is larger than a photo may be.
+    TooLarge,
+}
+
+impl LibraryFault {
+    /// Its word in metrics and traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Forbidden => "forbidden",
+            Self::Protocol => "protocol",
+            Self::NotFound => "not_found",
+            Self::Ambiguous => "ambiguous",
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
+        }
+    }
 }
 
 impl FailureKind {
@@ -231,6 +279,7 @@ impl FailureKind {
             Self::SessionRefused | Self::Unauthorized => Cause::OzSessionRefused,
             Self::LoginRefused => Cause::OzLoginRefused,
             Self::NotFound | Self::Forbidden => Cause::OzAnalysisMissing,
+            Self::Library(_) => Cause::LibraryUnreachable,
         }
     }
 
@@ -254,7 +303,8 @@ impl FailureKind {
             | Self::Forbidden
             | Self::NotFound
             | Self::TooLarge
-            | Self::Rejected => false,
+            | Self::Rejected
+            | Self::Library(_) => false,
         }
     }
 }
@@ -289,8 +339,12 @@ impl Failure {
         self.causes.as_deref().unwrap_or(&self.message)
     }
 
-    /// The details for callers: Oz's status, code and message, as far as known.
+    /// The details for callers: Oz's status, code and message, as far as known. Callers aren't told
+    /// details of the photo library.
     pub fn metadata(&self) -> Metadata {
+        if matches!(self.kind, FailureKind::Library(_)) {
+            return Metadata::new();
+        }
         let entries = [
             ("oz.http_status", self.http_status.map(|status| status.to_string())),
             ("oz.error_code", self.error_code.map(|code| code.to_string())),

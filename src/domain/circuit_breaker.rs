@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    ask::{Failure, FailureKind},
+    ask::{Failure, FailureKind, LibraryFault},
     retry,
     time::Timestamp,
     volatile::BACKOFF_MAX,
@@ -39,7 +39,7 @@ pub const BUDGET_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// another match's request.
 const HELD_BACK: &str = "held back: requests of other matches failed";
 
-/// The state that all matches of one Oz account share.
+/// The state that all matches of one Oz account, or of one photo library, share.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CircuitBreaker {
     state: BreakerState,
@@ -119,6 +119,19 @@ impl CircuitBreaker {
         }
     }
 
+    /// Whether requests are held back but for single probes.
+    pub const fn is_open(&self) -> bool {
+        match self.state {
+            BreakerState::Closed { .. } => false,
+            BreakerState::Open { .. } | BreakerState::Probing { .. } => true,
+        }
+    }
+
+    /// How many retries the budget holds now.
+    pub fn repeat_budget(&self, now: Timestamp) -> f64 {
+        self.budget.at(now)
+    }
+
     /// Asks whether a request may be sent now. A probe is not charged to the retry budget.
     ///
     /// # Errors
@@ -129,26 +142,36 @@ impl CircuitBreaker {
         now: Timestamp,
         chance: f64,
     ) -> Result<Ticket, Deferred> {
-        let why = match &self.state {
-            BreakerState::Closed { .. } if !traits.retries || self.budget.pays(now) => {
-                return Ok(Ticket(self.generation));
+        if let Some(deferred) = self.foresee(traits, now, chance) {
+            return Err(deferred);
+        }
+        match &self.state {
+            BreakerState::Closed { .. } if traits.retries => self.budget.charge(now),
+            BreakerState::Closed { .. } => {}
+            BreakerState::Open { why, .. } | BreakerState::Probing { why, .. } => {
+                let (again, why) = (now.after(PAUSE_MIN), why.clone());
+                self.enters(BreakerState::Probing { again, why });
             }
+        }
+        Ok(Ticket(self.generation))
+    }
+
+    /// Whether a request would be held back if it were to be sent now. Changes nothing, and promises
+    /// nothing for a later moment.
+    pub fn foresee(&self, traits: RequestTraits, now: Timestamp, chance: f64) -> Option<Deferred> {
+        let why = match &self.state {
+            BreakerState::Closed { .. } if !traits.retries || self.budget.pays(now) => return None,
             BreakerState::Closed { .. } => {
                 let pause = retry::spread(u32::MAX, PAUSE_MIN, BUDGET_PAUSE_MAX, chance);
-                return Err(Deferred { until: now.after(pause), why: None, look_first: false });
+                return Some(Deferred { until: now.after(pause), why: None, look_first: false });
             }
             BreakerState::Open { until, why } if now >= *until && traits.changes_oz => {
-                return Err(Deferred { until: now, why: Some(why.clone()), look_first: true });
+                return Some(Deferred { until: now, why: Some(why.clone()), look_first: true });
             }
-            BreakerState::Open { until, why } if now >= *until => {
-                let again = now.after(PAUSE_MIN);
-                let why = why.clone();
-                self.enters(BreakerState::Probing { again, why });
-                return Ok(Ticket(self.generation));
-            }
+            BreakerState::Open { until, .. } if now >= *until => return None,
             BreakerState::Open { why, .. } | BreakerState::Probing { why, .. } => why.clone(),
         };
-        Err(Deferred { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
+        Some(Deferred { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
     }
 
     /// Reports the outcome of a request: its failure, if it failed. Any outcome that shows that Oz
@@ -240,16 +263,20 @@ impl CircuitBreaker {
 }
 
 impl RetryBudget {
-    /// Charges one retry if the budget covers it. Returns whether it does.
-    fn pays(&mut self, now: Timestamp) -> bool {
-        let earned = now.since(self.as_of).as_secs_f64() * BUDGET_FLOOR;
-        self.retries = (self.retries + earned).min(BUDGET_MAX);
+    /// Whether the budget covers a retry.
+    fn pays(&self, now: Timestamp) -> bool {
+        self.at(now) >= 1.0
+    }
+
+    /// Charges one retry, which the budget covers.
+    fn charge(&mut self, now: Timestamp) {
+        self.retries = self.at(now) - 1.0;
         self.as_of = now.max(self.as_of);
-        let pays = self.retries >= 1.0;
-        if pays {
-            self.retries -= 1.0;
-        }
-        pays
+    }
+
+    fn at(&self, now: Timestamp) -> f64 {
+        let earned = now.since(self.as_of).as_secs_f64() * BUDGET_FLOOR;
+        (self.retries + earned).min(BUDGET_MAX)
     }
 
     fn earns(&mut self) {
@@ -268,7 +295,8 @@ const fn is_outage(kind: FailureKind) -> bool {
         | FailureKind::ServerError
         | FailureKind::Redirected
         | FailureKind::Unreadable
-        | FailureKind::Foreign => true,
+        | FailureKind::Foreign
+        | FailureKind::Library(LibraryFault::Unreachable) => true,
         FailureKind::Incomplete
         | FailureKind::SessionRefused
         | FailureKind::Unauthorized
@@ -276,7 +304,8 @@ const fn is_outage(kind: FailureKind) -> bool {
         | FailureKind::Forbidden
         | FailureKind::NotFound
         | FailureKind::TooLarge
-        | FailureKind::Rejected => false,
+        | FailureKind::Rejected
+        | FailureKind::Library(_) => false,
     }
 }
 
@@ -330,6 +359,26 @@ mod tests {
         assert_eq!(hold.until, second(2));
         let why = hold.why.unwrap();
         assert_eq!((why.kind, &*why.message), (FailureKind::Unreachable, HELD_BACK));
+    }
+
+    #[test]
+    fn what_is_foreseen_is_what_happens_then_and_takes_nothing() {
+        let mut spent = closed();
+        while spent.enter(RETRY, second(0), 0.0).is_ok() {}
+        for circuit in [closed(), spent, open()] {
+            for traits in [RequestTraits::default(), RETRY, SENDING] {
+                for time in [second(0), second(1), second(60)] {
+                    let foreseen = circuit.foresee(traits, time, 0.5);
+                    let entered = circuit.clone().enter(traits, time, 0.5);
+                    assert_eq!(foreseen, entered.err(), "{traits:?} at {time:?}");
+                }
+            }
+        }
+        let mut circuit = closed();
+        for _ in 0..1_000 {
+            assert_eq!(circuit.foresee(RETRY, second(0), 0.0), None);
+        }
+        assert!(circuit.enter(RETRY, second(0), 0.0).is_ok());
     }
 
     #[test]

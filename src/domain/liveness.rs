@@ -73,7 +73,7 @@ pub fn select(spec: &Spec, folder: &Folder) -> Result<Vec<MediaId>, MatchError> 
 }
 
 /// Videos and shot sets are liveness media, and so is any medium with a tag for a selfie video.
-fn is_liveness(media: &Media) -> bool {
+pub fn is_liveness(media: &Media) -> bool {
     let by_type = media
         .media_type
         .as_deref()

@@ -14,6 +14,7 @@ pub mod liveness;
 pub mod photo;
 pub mod progress;
 pub mod reason;
+pub mod reference;
 pub mod request;
 pub mod retry;
 pub mod settle;
@@ -23,10 +24,11 @@ pub mod step;
 pub mod tenant;
 pub mod time;
 pub mod token_bucket;
+pub mod trace;
 pub mod verdict;
 pub mod volatile;
 
-pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
+pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, LibraryFault, Media, Reply};
 pub use circuit_breaker::{CircuitBreaker, Deferred, RequestTraits, Ticket};
 pub use event::{
     AttemptFailed, Cursor, Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded,
@@ -38,6 +40,7 @@ pub use limit::Limit;
 pub use photo::{Format, PhotoKind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
+pub use reference::{KeyForm, ReferenceKey};
 pub use request::{Digest, DigestKey, LivenessPolicy, PhotoSource, Spec, Timeout};
 pub use settle::{
     Moment, OzResult, Settled, adoptable_analyses, held_back, is_biometry_poll, request_traits,
@@ -49,6 +52,7 @@ pub use step::{Step, next_step};
 pub use tenant::{TenantTerms, Tenants, TenantsNow};
 pub use time::Timestamp;
 pub use token_bucket::TokenBucket;
+pub use trace::{CreatorTrace, TraceContext, TraceState};
 pub use volatile::{Policy, VolatileState};
 
 #[cfg(test)]

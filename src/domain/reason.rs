@@ -34,6 +34,18 @@ pub enum Reason {
     MatchTimedOut,
     /// The replica that held the photo is gone, and the caller didn't send the photo again in time.
     PhotoLost,
+    /// The photo library has no photo for the key.
+    ReferenceNotFound,
+    /// The photo library has several photos for the key.
+    ReferenceAmbiguous,
+    /// The library's photo is no whole JPEG or PNG.
+    ReferenceUnreadable,
+    /// The library's photo is over 10 MiB.
+    ReferenceTooLarge,
+    /// The photo library refuses this server.
+    LibraryForbidden,
+    /// The photo library answers otherwise than agreed.
+    LibraryProtocol,
     /// A reason from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -55,7 +67,7 @@ pub enum Code {
     PermissionDenied = 7,
     /// Something is not in the required state.
     FailedPrecondition = 9,
-    /// Oz or this service is at fault, not the caller.
+    /// Oz, the photo library or this service is at fault, not the caller.
     Internal = 13,
     /// Not possible now; it may work later.
     Unavailable = 14,
@@ -63,7 +75,7 @@ pub enum Code {
 
 impl Reason {
     /// All reasons that this version knows.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::OzAnalysisFailed,
         Self::OzInconclusive,
         Self::OzUnknownStatus,
@@ -78,6 +90,12 @@ impl Reason {
         Self::OzLoginRefused,
         Self::MatchTimedOut,
         Self::PhotoLost,
+        Self::ReferenceNotFound,
+        Self::ReferenceAmbiguous,
+        Self::ReferenceUnreadable,
+        Self::ReferenceTooLarge,
+        Self::LibraryForbidden,
+        Self::LibraryProtocol,
     ];
 
     /// The word as callers see it.
@@ -97,7 +115,40 @@ impl Reason {
             Self::OzLoginRefused => "OZ_LOGIN_REFUSED",
             Self::MatchTimedOut => "MATCH_TIMED_OUT",
             Self::PhotoLost => "PHOTO_LOST",
+            Self::ReferenceNotFound => "REFERENCE_NOT_FOUND",
+            Self::ReferenceAmbiguous => "REFERENCE_AMBIGUOUS",
+            Self::ReferenceUnreadable => "REFERENCE_UNREADABLE",
+            Self::ReferenceTooLarge => "REFERENCE_TOO_LARGE",
+            Self::LibraryForbidden => "LIBRARY_FORBIDDEN",
+            Self::LibraryProtocol => "LIBRARY_PROTOCOL",
             Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Whether the match failed because of the photo library, or of the photo in it.
+    pub const fn is_of_library(self) -> bool {
+        match self {
+            Self::ReferenceNotFound
+            | Self::ReferenceAmbiguous
+            | Self::ReferenceUnreadable
+            | Self::ReferenceTooLarge
+            | Self::LibraryForbidden
+            | Self::LibraryProtocol => true,
+            Self::OzAnalysisFailed
+            | Self::OzInconclusive
+            | Self::OzUnknownStatus
+            | Self::OzFolderNotFound
+            | Self::OzForbidden
+            | Self::OzMediaNotFound
+            | Self::LivenessMediaNotFound
+            | Self::LivenessNotPassed
+            | Self::OzRejectedPhoto
+            | Self::OzFolderFull
+            | Self::OzProtocol
+            | Self::OzLoginRefused
+            | Self::MatchTimedOut
+            | Self::PhotoLost
+            | Self::Unknown => false,
         }
     }
 
@@ -107,13 +158,20 @@ impl Reason {
             Self::OzAnalysisFailed
             | Self::OzInconclusive
             | Self::OzUnknownStatus
-            | Self::OzProtocol => Code::Internal,
-            Self::OzFolderNotFound | Self::OzMediaNotFound => Code::NotFound,
-            Self::OzForbidden => Code::PermissionDenied,
-            Self::LivenessMediaNotFound | Self::LivenessNotPassed | Self::OzFolderFull => {
-                Code::FailedPrecondition
+            | Self::OzProtocol
+            | Self::LibraryForbidden
+            | Self::LibraryProtocol => Code::Internal,
+            Self::OzFolderNotFound | Self::OzMediaNotFound | Self::ReferenceNotFound => {
+                Code::NotFound
             }
-            Self::OzRejectedPhoto => Code::InvalidArgument,
+            Self::OzForbidden => Code::PermissionDenied,
+            Self::LivenessMediaNotFound
+            | Self::LivenessNotPassed
+            | Self::OzFolderFull
+            | Self::ReferenceAmbiguous => Code::FailedPrecondition,
+            Self::OzRejectedPhoto | Self::ReferenceUnreadable | Self::ReferenceTooLarge => {
+                Code::InvalidArgument
+            }
             Self::OzLoginRefused | Self::PhotoLost => Code::Unavailable,
             Self::MatchTimedOut => Code::DeadlineExceeded,
             Self::Unknown => Code::Unknown,
@@ -128,7 +186,8 @@ impl Reason {
             | Self::OzProtocol
             | Self::OzLoginRefused
             | Self::MatchTimedOut
-            | Self::PhotoLost => true,
+            | Self::PhotoLost
+            | Self::LibraryProtocol => true,
             Self::OzUnknownStatus
             | Self::OzFolderNotFound
             | Self::OzForbidden
@@ -137,12 +196,17 @@ impl Reason {
             | Self::LivenessNotPassed
             | Self::OzRejectedPhoto
             | Self::OzFolderFull
+            | Self::ReferenceNotFound
+            | Self::ReferenceAmbiguous
+            | Self::ReferenceUnreadable
+            | Self::ReferenceTooLarge
+            | Self::LibraryForbidden
             | Self::Unknown => false,
         }
     }
 }
 
-/// The kind of trouble at Oz that a match is waiting out.
+/// The kind of trouble at Oz, or at the photo library, that a match is waiting out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Cause {
@@ -166,6 +230,8 @@ pub enum Cause {
     OzLoginRefused,
     /// Oz doesn't know the analysis that it started.
     OzAnalysisMissing,
+    /// The photo library can't be reached, or doesn't answer in time.
+    LibraryUnreachable,
     /// A cause from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -173,7 +239,7 @@ pub enum Cause {
 
 impl Cause {
     /// All causes that this version knows.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OzUnreachable,
         Self::OzTimeout,
         Self::OzInterrupted,
@@ -184,6 +250,7 @@ impl Cause {
         Self::OzSessionRefused,
         Self::OzLoginRefused,
         Self::OzAnalysisMissing,
+        Self::LibraryUnreachable,
     ];
 
     /// The word as callers see it.
@@ -199,6 +266,7 @@ impl Cause {
             Self::OzSessionRefused => "OZ_SESSION_REFUSED",
             Self::OzLoginRefused => "OZ_LOGIN_REFUSED",
             Self::OzAnalysisMissing => "OZ_ANALYSIS_MISSING",
+            Self::LibraryUnreachable => "LIBRARY_UNREACHABLE",
             Self::Unknown => "UNKNOWN",
         }
     }

@@ -10,6 +10,8 @@ use serde::{
 use crate::domain::{
     id::{FolderId, MediaId, RequestId, TenantId},
     photo::{Format, PhotoKind},
+    reference::ReferenceKey,
+    trace::{self, CreatorTrace, Hex},
 };
 
 /// A keyed digest of a photo. It identifies equal photos within one store, and reveals nothing
@@ -54,6 +56,8 @@ pub enum PhotoSource {
     },
     /// The folder holds it already; nothing is uploaded.
     FolderMedia(MediaId),
+    /// The photo library of the tenant holds it; the service reads it there and uploads it.
+    Library(ReferenceKey),
     /// A source from a later version.
     #[serde(skip_serializing)]
     Unknown,
@@ -64,7 +68,7 @@ impl PhotoSource {
     pub fn is(&self, media_id: &MediaId) -> bool {
         match self {
             Self::FolderMedia(photo) => photo == media_id,
-            Self::Content { .. } | Self::Unknown => false,
+            Self::Content { .. } | Self::Library(_) | Self::Unknown => false,
         }
     }
 }
@@ -116,6 +120,7 @@ impl<'de> Deserialize<'de> for PhotoSource {
                             };
                         }
                         "folder_media" => source = PhotoSource::FolderMedia(map.next_value()?),
+                        "library" => source = PhotoSource::Library(map.next_value()?),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -179,6 +184,9 @@ pub struct Spec {
     /// The caller's labels, by which it can find the match.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The trace of the call that has created the match. A repeat may come from another trace.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::stored")]
+    pub trace: Option<CreatorTrace>,
 }
 
 impl Spec {
@@ -200,6 +208,11 @@ impl Spec {
         fields.into_iter().find(|(_, agree)| !agree).map(|(name, _)| name)
     }
 
+    /// The id of the trace of the call that has created the match.
+    pub fn trace_id(&self) -> Option<Hex<16>> {
+        self.trace.as_ref().map(|trace| trace.context.shown_trace())
+    }
+
     /// Whether this version knows every value in the request.
     pub fn is_known(&self) -> bool {
         self.photo != PhotoSource::Unknown
@@ -210,6 +223,11 @@ impl Spec {
     /// Whether the server has to hold the photo until Oz has it.
     pub fn needs_photo(&self) -> bool {
         matches!(self.photo, PhotoSource::Content { .. })
+    }
+
+    /// Whether the photo has to be uploaded.
+    pub fn uploads_photo(&self) -> bool {
+        matches!(self.photo, PhotoSource::Content { .. } | PhotoSource::Library(_))
     }
 }
 
@@ -263,7 +281,10 @@ mod hex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tests::{oz::media_id, scene::spec};
+    use crate::domain::{
+        TraceContext,
+        tests::{oz::media_id, scene::spec},
+    };
 
     /// Checks which field a repeat with this change differs in, in both orders.
     #[track_caller]
@@ -289,6 +310,12 @@ mod tests {
         let both =
             |spec: &mut Spec| (spec.kind, spec.folder_id) = (PhotoKind::IdFront, other_folder);
         differs(both, Some("folder_id"));
+    }
+
+    #[test]
+    fn a_repeat_from_another_trace_differs_in_no_field() {
+        let trace = TraceContext::new([1; 16], [2; 8], true);
+        differs(|spec| spec.trace = Some(trace.into()), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    ask::{AskKind, Failure, FailureKind},
+    ask::{AskKind, Failure, FailureKind, LibraryFault},
     reason::Reason,
 };
 
@@ -50,18 +50,43 @@ pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
                 End(Reason::OzForbidden)
             }
             AskKind::ReadAnalysis => WaitMissing,
+            AskKind::ReadReference => WaitCounted,
         },
         FailureKind::NotFound => match ask {
             AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
                 End(Reason::OzFolderNotFound)
             }
             AskKind::ReadAnalysis => WaitMissing,
+            AskKind::ReadReference => WaitCounted,
         },
         FailureKind::TooLarge | FailureKind::Rejected => match ask {
             AskKind::UploadPhoto => End(Reason::OzRejectedPhoto),
             AskKind::StartAnalyses => End(Reason::OzAnalysisFailed),
-            AskKind::ReadFolder | AskKind::ReadAnalysis => WaitCounted,
+            AskKind::ReadFolder | AskKind::ReadAnalysis | AskKind::ReadReference => WaitCounted,
         },
+        FailureKind::Library(fault) => library(fault),
+    }
+}
+
+/// Only a library that can't be reached is waited for: all else stays as it is until a person mends
+/// it.
+const fn library(fault: LibraryFault) -> Treatment {
+    Treatment::End(match fault {
+        LibraryFault::Unreachable => return Treatment::Wait,
+        LibraryFault::Forbidden => Reason::LibraryForbidden,
+        LibraryFault::Protocol => Reason::LibraryProtocol,
+        LibraryFault::NotFound => Reason::ReferenceNotFound,
+        LibraryFault::Ambiguous => Reason::ReferenceAmbiguous,
+        LibraryFault::Unreadable => Reason::ReferenceUnreadable,
+        LibraryFault::TooLarge => Reason::ReferenceTooLarge,
+    })
+}
+
+/// The message of a match that waits for the photo library, or that a failure of it ends.
+pub const fn library_message(fault: LibraryFault) -> &'static str {
+    match library(fault) {
+        Treatment::End(reason) => message(reason),
+        _ => "the photo library can't be reached",
     }
 }
 
@@ -75,6 +100,12 @@ pub const fn message(reason: Reason) -> &'static str {
         Reason::OzFolderFull => "Oz refuses the photo, and the folder is full",
         Reason::OzAnalysisFailed => "Oz refuses to start the analysis",
         Reason::OzProtocol => "Oz's answers lack what is needed",
+        Reason::ReferenceNotFound => "the photo library has no photo for this key",
+        Reason::ReferenceAmbiguous => "the photo library has several photos for this key",
+        Reason::ReferenceUnreadable => "the library's photo is no whole JPEG or PNG",
+        Reason::ReferenceTooLarge => "the library's photo is over 10 MiB",
+        Reason::LibraryForbidden => "the photo library refuses this server",
+        Reason::LibraryProtocol => "the photo library answers otherwise than agreed",
         Reason::OzInconclusive
         | Reason::OzUnknownStatus
         | Reason::OzMediaNotFound
@@ -134,26 +165,43 @@ mod tests {
             (AskKind::UploadPhoto, false),
             (AskKind::StartAnalyses, false),
             (AskKind::ReadAnalysis, true),
+            (AskKind::ReadReference, false),
         ];
         for (kind, row) in [
-            (Unreachable, [Wait, Wait, Wait, Wait]),
-            (TimedOut, [Wait, Wait, Wait, Wait]),
-            (Interrupted, [Wait, Wait, Wait, Wait]),
-            (RateLimited, [Wait, Wait, Wait, Wait]),
-            (ServerError, [Wait, Wait, Wait, Wait]),
-            (Redirected, [Wait, Wait, Wait, Wait]),
-            (Unreadable, [Wait, Wait, Wait, Wait]),
-            (SessionRefused, [Wait, Wait, Wait, Wait]),
-            (Unauthorized, [Wait, Wait, Wait, Wait]),
-            (Foreign, [Wait, Wait, Wait, Wait]),
-            (Incomplete, [Counted, Counted, Counted, Counted]),
-            (LoginRefused, [Login, Login, Login, Wait]),
-            (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, Missing]),
-            (NotFound, [NO_FOLDER, NO_FOLDER, NO_FOLDER, Missing]),
-            (TooLarge, [Counted, PHOTO, START, Counted]),
-            (Rejected, [Counted, PHOTO, START, Counted]),
+            (Unreachable, [Wait, Wait, Wait, Wait, Wait]),
+            (TimedOut, [Wait, Wait, Wait, Wait, Wait]),
+            (Interrupted, [Wait, Wait, Wait, Wait, Wait]),
+            (RateLimited, [Wait, Wait, Wait, Wait, Wait]),
+            (ServerError, [Wait, Wait, Wait, Wait, Wait]),
+            (Redirected, [Wait, Wait, Wait, Wait, Wait]),
+            (Unreadable, [Wait, Wait, Wait, Wait, Wait]),
+            (SessionRefused, [Wait, Wait, Wait, Wait, Wait]),
+            (Unauthorized, [Wait, Wait, Wait, Wait, Wait]),
+            (Foreign, [Wait, Wait, Wait, Wait, Wait]),
+            (Incomplete, [Counted, Counted, Counted, Counted, Counted]),
+            (LoginRefused, [Login, Login, Login, Wait, Login]),
+            (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, Missing, Counted]),
+            (NotFound, [NO_FOLDER, NO_FOLDER, NO_FOLDER, Missing, Counted]),
+            (TooLarge, [Counted, PHOTO, START, Counted, Counted]),
+            (Rejected, [Counted, PHOTO, START, Counted, Counted]),
         ] {
             assert_eq!(asks.map(|(ask, processing)| treat(kind, ask, processing)), row, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_library_that_cannot_be_reached_is_waited_for() {
+        for (fault, treatment) in [
+            (LibraryFault::Unreachable, Treatment::Wait),
+            (LibraryFault::Forbidden, Treatment::End(Reason::LibraryForbidden)),
+            (LibraryFault::Protocol, Treatment::End(Reason::LibraryProtocol)),
+            (LibraryFault::NotFound, Treatment::End(Reason::ReferenceNotFound)),
+            (LibraryFault::Ambiguous, Treatment::End(Reason::ReferenceAmbiguous)),
+            (LibraryFault::Unreadable, Treatment::End(Reason::ReferenceUnreadable)),
+            (LibraryFault::TooLarge, Treatment::End(Reason::ReferenceTooLarge)),
+        ] {
+            let kind = FailureKind::Library(fault);
+            assert_eq!(treat(kind, AskKind::ReadReference, false), treatment, "{fault:?}");
         }
     }
 
@@ -167,10 +215,17 @@ mod tests {
             Reason::OzFolderFull,
             Reason::OzAnalysisFailed,
             Reason::OzProtocol,
+            Reason::ReferenceNotFound,
+            Reason::ReferenceAmbiguous,
+            Reason::ReferenceUnreadable,
+            Reason::ReferenceTooLarge,
+            Reason::LibraryForbidden,
+            Reason::LibraryProtocol,
         ];
         let messages = BTreeSet::from(reasons.map(message));
         assert_eq!(messages.len(), reasons.len());
-        assert!(messages.iter().all(|message| message.starts_with("Oz")), "{messages:?}");
+        let names_who = |message: &&str| message.starts_with("Oz") || message.contains("library");
+        assert!(messages.iter().all(names_who), "{messages:?}");
     }
 
     #[test]

@@ -47,9 +47,21 @@ impl TenantShares {
         self.total
     }
 
+    /// Sets the limit. What was taken before stays, so all together may hold more than the limit
+    /// until it is given back.
+    pub fn set_total(&mut self, total: usize) {
+        self.total = total;
+        self.count_common();
+    }
+
     /// What all tenants together hold.
     pub fn held(&self) -> usize {
         self.held_in_all
+    }
+
+    /// What each tenant holds.
+    pub fn by_tenant(&self) -> HashMap<TenantId, usize> {
+        self.held.clone()
     }
 
     /// Takes an amount for a tenant whose own limit is `own_max`, with the tenants of this moment.
@@ -105,6 +117,10 @@ impl TenantShares {
             return;
         }
         self.tenants = tenants.clone();
+        self.count_common();
+    }
+
+    fn count_common(&mut self) {
         let beyond =
             |(tenant, held): (&TenantId, &usize)| held.saturating_sub(self.guarantee(tenant));
         self.common = self.held.iter().map(beyond).sum();

@@ -4,8 +4,10 @@ use crate::domain::{
     ask::Ask,
     event::{Event, Failed, MatchError},
     id::AnalysisId,
+    photo::Format,
     reason::Reason,
-    request::PhotoSource,
+    reference::ReferenceKey,
+    request::{PhotoSource, Spec},
     settle,
     state::{Match, State},
     time::Timestamp,
@@ -15,7 +17,7 @@ use crate::domain::{
 /// The next step of a match.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// Send this request to Oz.
+    /// Send this request to Oz, or to the photo library.
     Ask(Ask),
     /// Wait until this time, unless the photo arrives or the match is ended.
     Wait(Timestamp),
@@ -57,33 +59,62 @@ fn accepted(
     now: Timestamp,
     policy: &Policy,
 ) -> Step {
-    let look = Step::Ask(Ask::ReadFolder { folder_id: m.spec.folder_id });
-    let PhotoSource::Content { format, .. } = m.spec.photo else {
-        return look;
-    };
+    match &m.spec.photo {
+        PhotoSource::Content { format, .. } => {
+            with_content(m, volatile, photo_here.then_some(*format), now, policy)
+        }
+        PhotoSource::Library(key) => with_key(m, volatile, key, now),
+        PhotoSource::FolderMedia(_) | PhotoSource::Unknown => read_folder(m),
+    }
+}
+
+/// The next step of a match whose caller sends the photo. `here` is its format if this replica holds
+/// it.
+fn with_content(
+    m: &Match,
+    volatile: &VolatileState,
+    here: Option<Format>,
+    now: Timestamp,
+    policy: &Policy,
+) -> Step {
     if volatile.upload != Sending::Clear || volatile.look_first {
-        return look;
+        return read_folder(m);
     }
     // The match may wait for a liveness analysis too, but no longer than for its photo.
     let photo_until = volatile.photo_missed.unwrap_or(now).after(policy.photo_grace);
-    if !photo_here && now >= photo_until {
+    if here.is_none() && now >= photo_until {
         return photo_lost(policy);
     }
     if volatile.plan.is_none() {
-        return look;
+        return read_folder(m);
     }
-    if !photo_here {
-        return Step::Wait(photo_until);
+    match here {
+        None => Step::Wait(photo_until),
+        Some(_) if now < volatile.resend_at => Step::Wait(volatile.resend_at),
+        Some(format) => upload(m, format),
     }
-    if now < volatile.resend_at {
-        return Step::Wait(volatile.resend_at);
+}
+
+/// The next step of a match whose photo is in the photo library. The photo is read right before it
+/// is uploaded, so that no match holds it while it waits.
+fn with_key(m: &Match, volatile: &VolatileState, key: &ReferenceKey, now: Timestamp) -> Step {
+    if volatile.upload != Sending::Clear || volatile.look_first || volatile.plan.is_none() {
+        return read_folder(m);
     }
-    Step::Ask(Ask::UploadPhoto {
-        folder_id: m.spec.folder_id,
-        match_id: m.id,
-        kind: m.spec.kind,
-        format,
-    })
+    match volatile.reference {
+        _ if now < volatile.resend_at => Step::Wait(volatile.resend_at),
+        None => Step::Ask(Ask::ReadReference { key: key.clone() }),
+        Some(format) => upload(m, format),
+    }
+}
+
+fn read_folder(m: &Match) -> Step {
+    Step::Ask(Ask::ReadFolder { folder_id: m.spec.folder_id })
+}
+
+fn upload(m: &Match, format: Format) -> Step {
+    let Spec { folder_id, kind, .. } = *m.spec;
+    Step::Ask(Ask::UploadPhoto { folder_id, match_id: m.id, kind, format })
 }
 
 /// Fails a match whose photo is neither at this replica nor at Oz, and was not sent again in time.
@@ -94,9 +125,8 @@ fn photo_lost(policy: &Policy) -> Step {
 }
 
 fn uploaded(m: &Match, volatile: &VolatileState, now: Timestamp) -> Step {
-    let folder_id = m.spec.folder_id;
     if volatile.start != Sending::Clear || volatile.look_first {
-        return Step::Ask(Ask::ReadFolder { folder_id });
+        return read_folder(m);
     }
     if now < volatile.resend_at {
         return Step::Wait(volatile.resend_at);

@@ -64,6 +64,11 @@ impl Tenants {
         self.0.get(tenant).cloned().unwrap_or_default()
     }
 
+    /// The named tenants with their terms, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&TenantId, &TenantTerms)> {
+        self.0.iter()
+    }
+
     /// Whether the operator has named a tenant.
     pub fn has(&self, tenant: &TenantId) -> bool {
         self.0.contains_key(tenant)

@@ -10,6 +10,7 @@ use crate::domain::{
     ask::{AskKind, Failure},
     event::{LivenessResult, Metadata, OzStatus},
     id::{AnalysisId, MediaId},
+    photo::Format,
     reason::Cause,
     state::{self, Match, State},
     time::Timestamp,
@@ -121,6 +122,9 @@ pub struct VolatileState {
     pub not_before: Timestamp,
     /// No request that changes Oz is sent before this time.
     pub resend_at: Timestamp,
+    /// The format of the photo that was read from the photo library; `None` if the driver holds
+    /// none. It is read once for each attempt to upload it.
+    pub reference: Option<Format>,
     /// When a folder read first found that the photo is not at Oz.
     pub photo_missed: Option<Timestamp>,
     /// The BIOMETRY analysis.
@@ -161,6 +165,7 @@ impl VolatileState {
             start: Sending::Clear,
             not_before: now,
             resend_at: now,
+            reference: None,
             photo_missed: None,
             biometry: Poll::due(now),
             quality: Poll::due(now),
@@ -211,11 +216,17 @@ impl VolatileState {
     /// Notes that an upload was given up while it was being sent: Oz may have the photo.
     pub fn upload_given_up(&mut self, now: Timestamp) {
         self.upload = Sending::Unsure(now);
+        self.reference = None;
     }
 
     /// How many requests have failed in a row.
     pub fn failures(&self) -> u32 {
         self.health.failures().max(self.quality_health.failures())
+    }
+
+    /// How many requests of this kind have failed in a row.
+    pub fn failures_of(&self, ask: AskKind) -> u32 {
+        self.health.failures_of(ask).max(self.quality_health.failures_of(ask))
     }
 
     /// Counts a failure. Returns whether watchers are to be told: trouble has begun, or its cause
@@ -290,6 +301,12 @@ impl RequestHealth {
         self.trouble.as_ref().map_or(0, |trouble| trouble.failures)
     }
 
+    /// How many requests have failed in a row, if those of this kind have.
+    fn failures_of(&self, ask: AskKind) -> u32 {
+        let trouble = self.trouble.as_ref().filter(|trouble| trouble.ask == ask);
+        trouble.map_or(0, |trouble| trouble.failures)
+    }
+
     /// Notes a success. The trouble ends if this kind of request had it.
     pub fn worked(&mut self, ask: AskKind) {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.ask == ask) {
@@ -322,11 +339,16 @@ impl RequestHealth {
 /// match, not the folder read before it.
 fn main_ask(m: &Match) -> AskKind {
     match m.state {
-        State::Accepted if m.spec.needs_photo() => AskKind::UploadPhoto,
+        State::Accepted if is_library_in_trouble(m) => AskKind::ReadReference,
+        State::Accepted if m.spec.uploads_photo() => AskKind::UploadPhoto,
         State::Accepted => AskKind::ReadFolder,
         State::Uploaded => AskKind::StartAnalyses,
         State::Processing | State::Finished | State::Failed | State::Cancelled | State::Unknown => {
             AskKind::ReadAnalysis
         }
     }
+}
+
+fn is_library_in_trouble(m: &Match) -> bool {
+    m.trouble.as_ref().is_some_and(|told| told.cause == Cause::LibraryUnreachable)
 }

@@ -25,6 +25,7 @@ use crate::{
     grpc::{
         answer,
         call_log::{self, CallEnd, CallRecord},
+        second_door::{Answering, CallDoor},
         status,
     },
     worker::Jitter,
@@ -32,8 +33,6 @@ use crate::{
 
 /// The method whose streams get a record at their end.
 const WATCH_MATCHES: &str = "WatchMatches";
-
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// A service whose calls are recorded.
 #[derive(Clone)]
@@ -96,7 +95,7 @@ struct AuditedCall {
     chance: Jitter,
     rpc: &'static str,
     peer: Option<SocketAddr>,
-    trace_id: Option<String>,
+    door: CallDoor,
     record: CallRecord,
 }
 
@@ -110,9 +109,9 @@ struct CallSlots {
 impl AuditedCall {
     fn begin(audit: Audit, chance: Jitter, rpc: &'static str, request: &Request<Body>) -> Self {
         let peer = call_log::peer(request.extensions());
-        let trace_id = call_log::trace_id(request.headers()).map(str::to_owned);
         let record = CallRecord::among(request.extensions());
-        Self { audit, chance, rpc, peer, trace_id, record }
+        let door = CallDoor::of(request.extensions());
+        Self { audit, chance, rpc, peer, door, record }
     }
 
     fn try_reserve(&self) -> Option<CallSlots> {
@@ -164,11 +163,12 @@ impl AuditedCall {
         AuditRecord {
             grant: self.record.grant().cloned(),
             peer: self.peer,
+            door: self.door.word(),
             rpc: self.rpc,
             match_id: self.record.match_id(),
             code: call_log::word(end.code),
             reason: end.reason,
-            trace_id: self.trace_id.clone(),
+            trace_id: self.record.trace_context().map(|trace| trace.shown_trace().to_string()),
             positions: None,
         }
     }
@@ -183,7 +183,7 @@ impl AuditedCall {
     }
 }
 
-/// The answer in place of one that isn't recorded.
+/// The answer to a call that can't be recorded, in place of its own.
 fn unrecorded(failure: &AuditFailure, chance: Jitter) -> Response<Body> {
     answer::complete(status::audit_unavailable(failure).into_http(), chance)
 }

@@ -1,4 +1,4 @@
-//! The log of calls: one line for each call that ends on this port, of any service.
+//! The log of calls: one line for each call that ends, of any service, at either door.
 //!
 //! It is the outermost layer, so that it sees calls refused before a handler runs, and streams that
 //! end because their caller disconnects. Handlers write what only they know, such as the match,
@@ -31,6 +31,7 @@ use tonic_types::StatusExt;
 use tower::Service;
 use tracing::{debug, error, info};
 
+pub use caller_text::trace_state;
 pub use method::rpc_of_ours;
 pub use record::CallRecord;
 pub use tally::{EndedCalls, word};
@@ -38,41 +39,64 @@ pub use tally::{EndedCalls, word};
 use crate::{
     access::Grant,
     clock::Clock,
-    domain::Timestamp,
+    domain::{Timestamp, TraceContext},
     grpc::{
         call_log::{
             method::{METHODS, OTHER, Sort},
             tally::{EndKind, Tally, WINDOW},
         },
+        reason::ErrorReason,
+        second_door::CallDoor,
         status,
     },
+    metrics::{CallMetrics, EndOfCall},
     outage::{self, Outage},
+    trace::{CallOutcome, CallTrace, Tracer},
 };
 
-/// The header that names a call's trace.
-const TRACEPARENT: &str = "traceparent";
 /// The reason of calls that fail because the store is unavailable.
 const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 
-/// The log of the calls of one port. Cheap to clone; clones share their counts.
+/// The log of the calls of both doors. Cheap to clone; clones share their counts.
 #[derive(Clone)]
 pub struct CallLog(Arc<CallLogInner>);
 
 struct CallLogInner {
     tally: Tally,
+    metrics: CallMetrics,
     store: Outage,
     clock: Clock,
+    /// Measures durations.
+    steady: Clock,
+    tracer: Tracer,
 }
 
 impl CallLog {
     /// Starts with no calls. A call that fails because of the store also counts towards `store`.
     pub fn new(store: Outage, clock: Clock) -> Self {
-        Self(Arc::new(CallLogInner { tally: Tally::new(), store, clock }))
+        Self::made(store, clock, Tracer::off())
+    }
+
+    /// A log without calls whose calls have spans, if the tracer makes some.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        let (store, clock) = (self.0.store.clone(), self.0.clock.clone());
+        Self::made(store, clock, tracer)
+    }
+
+    fn made(store: Outage, clock: Clock, tracer: Tracer) -> Self {
+        let (metrics, steady) = (CallMetrics::default(), clock.steady());
+        Self(Arc::new(CallLogInner { tally: Tally::new(), metrics, store, clock, steady, tracer }))
     }
 
     /// The numbers of calls that have ended since the start, by method, code and reason.
     pub fn ended(&self) -> Vec<EndedCalls> {
         self.0.tally.ended()
+    }
+
+    /// What the calls of this port count.
+    pub fn metrics(&self) -> &CallMetrics {
+        &self.0.metrics
     }
 
     /// Logs, until it is dropped, the number of the refusals that got no line of their own.
@@ -141,8 +165,11 @@ where
 struct OpenCall {
     log: CallLog,
     record: CallRecord,
+    door: CallDoor,
     method: usize,
     began: Timestamp,
+    /// The same by the steady clock.
+    began_steadily: Timestamp,
     caller: Caller,
     bytes_out: u64,
     has_ended: bool,
@@ -154,7 +181,6 @@ struct Caller {
     /// The path, if it names a method that the port doesn't have.
     path: Option<Box<str>>,
     user_agent: Option<HeaderValue>,
-    traceparent: Option<HeaderValue>,
     request_id: Option<HeaderValue>,
     /// The caller's own deadline, as a time from the start of the call.
     timeout: Option<Duration>,
@@ -174,8 +200,21 @@ pub struct CallEnd {
 impl OpenCall {
     fn begin(log: CallLog, request: &Request<Body>) -> Self {
         let (method, began) = (method::number(request.uri().path()), log.0.clock.now());
-        let (record, caller) = (CallRecord::default(), Caller::of(request, method));
-        Self { log, record, method, began, caller, bytes_out: 0, has_ended: false }
+        let trace = CallTrace::begin(&log.0.tracer, caller_text::trace_context(request.headers()));
+        let (record, caller) = (CallRecord::traced(trace), Caller::of(request, method));
+        let began_steadily = log.0.steady.now();
+        log.metrics().began(METHODS[method].metric_name());
+        Self {
+            log,
+            record,
+            door: CallDoor::of(request.extensions()),
+            method,
+            began,
+            began_steadily,
+            caller,
+            bytes_out: 0,
+            has_ended: false,
+        }
     }
 
     /// Takes the answer. The call ends with the last frame of the body, or now if there is no body.
@@ -191,32 +230,88 @@ impl OpenCall {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
+        let now = self.log.0.clock.now();
+        self.end_span(&end, now);
         let sort = METHODS[self.method].sort;
+        self.count(&end);
         let kind = EndKind { method: self.method, code: end.code, reason: end.reason.clone() };
-        let (tally, now) = (&self.log.0.tally, self.log.0.clock.now());
+        let tally = &self.log.0.tally;
         if end.reason.as_deref() == Some(STORE_UNAVAILABLE) {
             self.log.0.store.failed_because(|| self.error(&end).unwrap_or_default().to_owned());
         }
         match (end.code, sort) {
             (Code::Ok, Sort::Change) => {
                 tally.ok(self.method);
-                self.info(&end, now);
+                self.info(&end);
             }
             (Code::Ok, Sort::Read | Sort::Probe) => {
                 tally.ok(self.method);
-                self.debug(&end, now);
+                self.debug(&end);
             }
             // A caller that has read enough of a stream cancels it: that is no refusal.
             (Code::Cancelled, Sort::Read) | (_, Sort::Probe) => {
                 tally.left(kind, now);
-                self.debug(&end, now);
+                self.debug(&end);
             }
             (_, Sort::Change | Sort::Read) => match tally.refused(kind, now) {
-                true if end.code == Code::Internal => self.failed(&end, now),
-                true => self.info(&end, now),
-                false => self.debug(&end, now),
+                true if end.code == Code::Internal => self.failed(&end),
+                true => self.info(&end),
+                false => self.debug(&end),
             },
         }
+    }
+
+    /// How long the call has been open. Steps of the time of day have no effect.
+    fn open_for(&self) -> Duration {
+        self.log.0.steady.now().since(self.began_steadily)
+    }
+
+    fn count(&self, end: &CallEnd) {
+        // An exemplar leads to its trace, so only a recorded trace has one.
+        let trace = self.trace().filter(TraceContext::is_sampled);
+        let trace_id = trace.map(|trace| trace.shown_trace().to_string());
+        self.log.metrics().ended(&EndOfCall {
+            door: self.door.word(),
+            rpc_system: self.door.rpc_system(),
+            method: METHODS[self.method].metric_name(),
+            code: tally::word(end.code),
+            reason: end.reason.as_deref().and_then(ErrorReason::word_of),
+            tenant: self.record.grant().map(Grant::tenant),
+            trace_id: trace_id.as_deref(),
+            duration: self.open_for(),
+        });
+    }
+
+    /// Ends the span of the call. Only calls of FaceMatch have one.
+    fn end_span(&self, end: &CallEnd, now: Timestamp) {
+        let method = &METHODS[self.method];
+        if !method.is_ours() {
+            return;
+        }
+        self.record.trace().end(self.record.is_authenticated(), || CallOutcome {
+            door: self.door.word(),
+            rpc_system: self.door.rpc_system(),
+            method: method.name,
+            began: self.began,
+            ended: now,
+            code: tally::word(end.code),
+            is_ok: end.code == Code::Ok,
+            is_fault: is_fault(end.code),
+            reason: end.reason.clone(),
+            match_id: self.record.match_id(),
+        });
+    }
+
+    /// The trace of the call: that of its span, or its caller's.
+    fn trace(&self) -> Option<TraceContext> {
+        match METHODS[self.method].is_ours() {
+            true => self.record.trace_context(),
+            false => self.record.trace().parent(),
+        }
+    }
+
+    fn own_span(&self) -> Option<TraceContext> {
+        self.trace().filter(|_| self.record.trace().has_span() && METHODS[self.method].is_ours())
     }
 
     /// The error inside the server: from the status, or from the record if a stream broke off.
@@ -227,11 +322,12 @@ impl OpenCall {
 
 /// Writes the line of a call at a level. The levels of `tracing` are constants.
 macro_rules! line {
-    ($level:ident, $call:ident, $end:ident, $now:ident) => {{
+    ($level:ident, $call:ident, $end:ident) => {{
         let method = &METHODS[$call.method];
         let grant = $call.record.grant().filter(|_| method.is_ours());
         let caller = &$call.caller;
         $level!(
+            door = $call.door.word(),
             rpc.method = method.name,
             rpc.code = tally::word($end.code),
             reason = $end.reason.as_deref(),
@@ -243,10 +339,11 @@ macro_rules! line {
             user_agent = caller.user_agent.as_ref().and_then(caller_text::user_agent),
             match.id = $call.record.match_id().map(tracing::field::display),
             request.id = $call.record.request_id().map(|id| id.as_str()),
-            duration_ms = millis($now.since($call.began)),
+            duration_ms = millis($call.open_for()),
             bytes_in = $call.record.bytes_in(),
             bytes_out = $call.bytes_out,
-            trace_id = caller.traceparent.as_ref().and_then(caller_text::trace_id),
+            trace_id = $call.trace().map(|trace| tracing::field::display(trace.shown_trace())),
+            span_id = $call.own_span().map(|trace| tracing::field::display(trace.shown_span())),
             x_request_id = caller.request_id.as_ref().and_then(caller_text::request_id),
             rpc.path = caller.path.as_deref(),
             "call ended"
@@ -255,17 +352,17 @@ macro_rules! line {
 }
 
 impl OpenCall {
-    fn info(&self, end: &CallEnd, now: Timestamp) {
-        line!(info, self, end, now);
+    fn info(&self, end: &CallEnd) {
+        line!(info, self, end);
     }
 
-    fn debug(&self, end: &CallEnd, now: Timestamp) {
-        line!(debug, self, end, now);
+    fn debug(&self, end: &CallEnd) {
+        line!(debug, self, end);
     }
 
     /// Logs a call that a bug has ended.
-    fn failed(&self, end: &CallEnd, now: Timestamp) {
-        line!(error, self, end, now);
+    fn failed(&self, end: &CallEnd) {
+        line!(error, self, end);
     }
 }
 
@@ -276,8 +373,7 @@ impl Drop for OpenCall {
         if self.has_ended {
             return;
         }
-        let waited = self.log.0.clock.now().since(self.began);
-        let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= waited);
+        let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= self.open_for());
         self.end(match is_late {
             _ if thread::panicking() => CallEnd::by_code(Code::Internal),
             _ if self.record.has_stalled() => CallEnd::of(&status::updates_unread()),
@@ -295,7 +391,6 @@ impl Caller {
             peer: peer(request.extensions()),
             path: path.map(Into::into),
             user_agent: request.headers().get(header::USER_AGENT).cloned(),
-            traceparent: header(TRACEPARENT),
             request_id: header("x-request-id"),
             timeout: request.headers().get("grpc-timeout").and_then(timeout),
         }
@@ -305,11 +400,6 @@ impl Caller {
 /// The other end of the connection of a call, by its request's extensions.
 pub fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
-}
-
-/// The trace that a call belongs to, if its headers name one.
-pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(TRACEPARENT).and_then(caller_text::trace_id)
 }
 
 impl CallEnd {
@@ -348,6 +438,30 @@ impl CallEnd {
         };
         let error = std::error::Error::source(status).map(outage::causes);
         Self { code: status.code(), reason, limit, error }
+    }
+}
+
+/// Whether a code says that the service is at fault or too slow, and not the caller: the errors of
+/// OpenTelemetry's conventions for servers.
+const fn is_fault(code: Code) -> bool {
+    match code {
+        Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unauthenticated => false,
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{clock::Clock, grpc::addresses::network, sync::lock};
+use crate::{clock::Clock, grpc::addresses::network, metrics::ConnectionMetrics, sync::lock};
 
 /// How long equal troubles of a peer are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -44,12 +44,13 @@ pub enum ConnectionTrouble {
     Http2(&'static str),
 }
 
-/// The log of the connections of one port. Cheap to clone; clones share their counts.
+/// The log of the connections of both doors. Cheap to clone; clones share their counts.
 #[derive(Clone)]
 pub struct ConnectionLog(Arc<ConnectionLogInner>);
 
 struct ConnectionLogInner {
     clock: Clock,
+    metrics: ConnectionMetrics,
     /// How often each trouble of a peer occurred in this window without a line of its own. The
     /// peers beyond [`NAMED_PEERS_MAX`] are counted together, under `None`.
     counts: Mutex<HashMap<(ConnectionTrouble, Option<IpAddr>), u64>>,
@@ -67,7 +68,13 @@ pub struct PeerLog {
 impl ConnectionLog {
     /// Starts with an empty window.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(ConnectionLogInner { clock, counts: Mutex::default() }))
+        let metrics = ConnectionMetrics::default();
+        Self(Arc::new(ConnectionLogInner { clock, metrics, counts: Mutex::default() }))
+    }
+
+    /// What the connections of this port count.
+    pub fn metrics(&self) -> &ConnectionMetrics {
+        &self.0.metrics
     }
 
     /// The handle of a new connection of a peer.
@@ -119,6 +126,7 @@ impl PeerLog {
         if self.is_noted.swap(true, Ordering::Relaxed) {
             return;
         }
+        trouble.count(self.log.metrics());
         let mut untold = self.log.untold();
         let is_named = untold.contains_key(&(trouble, Some(self.peer)))
             || untold.keys().filter(|(other, _)| *other == trouble).count() < NAMED_PEERS_MAX;
@@ -134,6 +142,17 @@ impl PeerLog {
 }
 
 impl ConnectionTrouble {
+    fn count(self, metrics: &ConnectionMetrics) {
+        match self {
+            Self::Handshake(reason) => metrics.handshake_failed(reason),
+            Self::AddressFull
+            | Self::Silent
+            | Self::OtherProtocol
+            | Self::Unread
+            | Self::Http2(_) => metrics.refused(self.reason()),
+        }
+    }
+
     /// Logs the first trouble of its kind and peer in a window.
     fn tell(self, peer: IpAddr) {
         match self {

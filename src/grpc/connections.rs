@@ -6,21 +6,22 @@
 //! soon as it has read a request's headers, before the call gets a task of its own: a call refused
 //! by its headers is gone before the next headers are read. Nothing here looks into a call.
 
+mod counted;
+
 use std::{
     convert::Infallible,
-    future::Future,
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll},
+    sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulConnection},
+};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -28,12 +29,8 @@ use tokio::{
     sync::watch,
 };
 use tokio_stream::StreamExt;
-use tokio_util::{
-    sync::{CancellationToken, WaitForCancellationFutureOwned},
-    task::TaskTracker,
-};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
-    Status,
     body::Body,
     service::Routes,
     transport::server::{Connected, TcpConnectInfo, TcpIncoming},
@@ -44,21 +41,20 @@ use tracing::debug;
 use crate::{
     access::audit::Audit,
     clock::Clock,
-    domain::Timestamp,
     grpc::{
         addresses::{AddressSlot, Addresses},
-        admission::Admission,
+        admission::{AccessAnswers, Admission, ConnectionAdmission, HasLibrary},
         answer::ResponseMetadata,
         audit::Audited,
-        call_log::CallLog,
+        call_log::{CallLog, Logged},
         connection_log::{ConnectionLog, ConnectionTrouble, PeerLog},
+        connections::counted::{Calls, Counted},
         handshake::{self, PeerCertificate},
         peer::PeerNames,
-        preface::{self, Patience, PrefaceTimeout},
-        status,
+        preface::{self, Patience, PrefaceTimeout, Protocols},
+        second_door::{ACCESS_PATH, Answering, DoorArrival, MakeCall, SecondDoor},
     },
     outage::{self, Outage},
-    sync::lock,
     worker::Jitter,
 };
 
@@ -104,11 +100,30 @@ impl ConnectionLimits {
     }
 }
 
+/// A port, and how its connections are served.
+#[derive(Clone)]
+pub enum Door {
+    /// The first door: gRPC over HTTP/2 alone.
+    First(http2::Builder<TokioExecutor>),
+    /// The second door: other forms of the same calls, over HTTP/1.1 or HTTP/2.
+    Second(Arc<auto::Builder<TokioExecutor>>, Arc<dyn SecondDoor>),
+}
+
+impl Door {
+    const fn protocols(&self) -> Protocols {
+        match self {
+            Self::First(_) => Protocols::Http2,
+            Self::Second(..) => Protocols::Any,
+        }
+    }
+}
+
 /// Serves connections: holds everything that a connection needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Connections {
-    pub transport: http2::Builder<TokioExecutor>,
     pub admission: Arc<Admission<Routes>>,
+    /// Tells the page of the second door whether its caller has a photo library.
+    pub has_library: HasLibrary,
     pub call_log: CallLog,
     pub connection_log: ConnectionLog,
     pub audit: Audit,
@@ -120,10 +135,20 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Serves until `closing` is cancelled and the open calls have ended.
-    pub async fn serve(self, listener: TcpListener, closing: CancellationToken) {
+    /// Serves the doors until `closing` is cancelled and the open calls have ended. All limits are
+    /// those of both doors together.
+    pub async fn serve(
+        self,
+        doors: impl IntoIterator<Item = (TcpListener, Door)>,
+        closing: CancellationToken,
+    ) {
         let open = TaskTracker::new();
-        self.accept_all(listener, &open, &closing).await;
+        let addresses = Addresses::new(self.limits.per_address_max, self.admission.shares());
+        let accepting = doors.into_iter().map(|(listener, door)| {
+            let (held, closing) = ((open.clone(), addresses.clone()), closing.clone());
+            self.accept_all(listener, door, held, closing)
+        });
+        futures_util::future::join_all(accepting).await;
         open.close();
         open.wait().await;
     }
@@ -131,15 +156,15 @@ impl Connections {
     async fn accept_all(
         &self,
         listener: TcpListener,
-        open: &TaskTracker,
-        closing: &CancellationToken,
+        door: Door,
+        (open, addresses): (TaskTracker, Addresses),
+        closing: CancellationToken,
     ) {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let listener = Outage::new("the listener", self.clock.clone());
         let failing = listener.clone();
         let mut incoming =
             pin!(incoming.then(move |taken| pause_after_failure(taken, failing.clone())));
-        let addresses = Addresses::new(self.limits.per_address_max, self.admission.shares());
         let full = Outage::new("the listener", self.clock.clone());
         while let Some(Some(accepted)) = closing.run_until_cancelled(incoming.next()).await {
             let Ok(socket) = accepted else { continue };
@@ -154,7 +179,8 @@ impl Connections {
             let log = self.connection_log.of(peer.ip());
             match addresses.take(peer.ip()) {
                 Some(slot) => {
-                    open.spawn(self.clone().serve_one(socket, slot, log, closing.clone()));
+                    let (serving, door) = (self.clone(), door.clone());
+                    open.spawn(serving.serve_one(door, socket, slot, log, closing.clone()));
                 }
                 None => log.note(ConnectionTrouble::AddressFull),
             }
@@ -165,23 +191,27 @@ impl Connections {
     /// not in the accept loop, so that a slow one delays no other connection.
     async fn serve_one(
         self,
+        door: Door,
         socket: TcpStream,
         slot: AddressSlot,
         log: PeerLog,
         closing: CancellationToken,
     ) {
+        let _open = self.connection_log.metrics().opened();
         let peer = socket.connect_info();
         let going = closing.clone().cancelled_owned();
         let mut patience = preface::patience(preface::PREFACE_TIMEOUT, going);
         let Some(config) = self.tls.as_ref().map(|configs| configs.borrow().clone()) else {
             let opened = Opened { stream: socket, peer, certificate: None, patience, log };
-            return self.serve_opened(opened, slot, closing).await;
+            return self.serve_opened(door, opened, slot, closing).await;
         };
-        let shaken = handshake::accept(config, socket, &mut patience, &log).await;
+        let protocols = door.protocols();
+        let config = handshake::config_for(config, protocols);
+        let shaken = handshake::accept(config, socket, protocols, &mut patience, &log).await;
         if let Some((stream, certificate)) = shaken {
             let opened = Opened { stream, peer, certificate, patience, log };
             // Boxed, so that connections in plain text don't take the memory of TLS.
-            Box::pin(self.serve_opened(opened, slot, closing)).await;
+            Box::pin(self.serve_opened(door, opened, slot, closing)).await;
         }
     }
 
@@ -190,6 +220,7 @@ impl Connections {
     /// may still finish within their grace.
     async fn serve_opened<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         self,
+        door: Door,
         opened: Opened<C>,
         slot: AddressSlot,
         closing: CancellationToken,
@@ -197,8 +228,9 @@ impl Connections {
         let Opened { stream, peer, certificate, patience, log } = opened;
         let names = certificate.map(|certificate| PeerNames::of(certificate.der()));
         let (calls, old) = (Calls::new(self.clock.clone()), ConnectionAge::default());
+        let admission = self.admission.connection(slot.share());
         let counted = Counted {
-            inner: self.admission.connection(slot.share()),
+            inner: admission.clone(),
             calls: calls.clone(),
             calls_ended: old.calls_ended.clone(),
         };
@@ -207,9 +239,62 @@ impl Connections {
         let age = self.age_of(names.as_ref());
         let service = Calling { service: self.call_log.over(audited), peer, names };
         let cut = old.cut.clone().cancelled_owned();
-        let greeted =
-            PrefaceTimeout::new(stream, patience, self.limits.unread_max, cut, log.clone());
-        let mut served = pin!(self.transport.serve_connection(TokioIo::new(greeted), service));
+        let protocols = door.protocols();
+        let greeted = PrefaceTimeout::new(
+            stream,
+            protocols,
+            patience,
+            self.limits.unread_max,
+            cut,
+            log.clone(),
+        );
+        let greeted = TokioIo::new(greeted);
+        let plan = DrainPlan { calls, old, age, closing };
+        match door {
+            Door::First(transport) => {
+                let served = pin!(transport.serve_connection(greeted, service));
+                if let Err(failure) = self.until_end(served, &plan).await {
+                    log.note_if_broken(&failure);
+                    debug!(error = outage::causes(&failure), "connection ended with an error");
+                }
+            }
+            Door::Second(transport, door) => {
+                let arrival = DoorArrival { is_tls: self.tls.is_some() };
+                let access = self.access_answers(admission, &service);
+                let service = Translated { door, calling: service, access, arrival };
+                // Boxed, so that connections of the first door don't take its memory.
+                let mut served = Box::pin(transport.serve_connection(greeted, service));
+                if let Err(failure) = self.until_end(served.as_mut(), &plan).await {
+                    if let Some(failure) = failure.downcast_ref() {
+                        log.note_if_broken(failure);
+                    }
+                    let error = outage::causes(&*failure);
+                    debug!(error, "connection ended with an error");
+                }
+            }
+        }
+    }
+
+    /// Answers what the callers of a connection may do, with the log and the limits of their calls.
+    fn access_answers<S>(
+        &self,
+        admission: ConnectionAdmission<Routes>,
+        calling: &Calling<S>,
+    ) -> Calling<Logged<ResponseMetadata<AccessAnswers<Routes>>>> {
+        let answers = AccessAnswers::new(admission, Arc::clone(&self.has_library));
+        let answers = ResponseMetadata::new(answers, self.chance.clone());
+        let (peer, names) = (calling.peer.clone(), calling.names.clone());
+        Calling { service: self.call_log.over(answers), peer, names }
+    }
+
+    /// Runs a connection to its end, and drains it when it is time. Taken by reference: by value, a
+    /// connection would take its size several times.
+    async fn until_end<S: GracefulConnection>(
+        &self,
+        mut served: Pin<&mut S>,
+        plan: &DrainPlan,
+    ) -> Result<(), S::Error> {
+        let DrainPlan { calls, old, age, closing } = plan;
         let mut told = pin!(async {
             tokio::select! {
                 () = calls.idle(self.limits.idle) => debug!("connection drained: idle too long"),
@@ -217,21 +302,17 @@ impl Connections {
                 () = closing.cancelled() => {}
             }
         });
-        let mut aging = pin!(old.run_out(&self.clock, age, self.limits.age_grace()));
+        let mut aging = pin!(old.run_out(&self.clock, *age, self.limits.age_grace()));
         let mut is_told = false;
-        let served = loop {
+        loop {
             tokio::select! {
-                served = &mut served => break served,
+                served = &mut served => return served,
                 () = &mut told, if !is_told => {
                     is_told = true;
                     served.as_mut().graceful_shutdown();
                 }
                 never = &mut aging => match never {},
             }
-        };
-        if let Err(failure) = served {
-            log.note_if_broken(&failure);
-            debug!(error = outage::causes(&failure), "connection ended with an error");
         }
     }
 
@@ -253,6 +334,14 @@ struct Opened<C> {
     log: PeerLog,
 }
 
+/// What ends a connection in order.
+struct DrainPlan {
+    calls: Calls,
+    old: ConnectionAge,
+    age: Duration,
+    closing: CancellationToken,
+}
+
 /// Adapts a tower service to hyper, and adds the peer, and the names in its certificate if it has
 /// presented one, to each request.
 #[derive(Clone)]
@@ -271,13 +360,58 @@ where
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> S::Future {
-        let mut request = request.map(Body::new);
+        self.begin(request.map(Body::new))
+    }
+}
+
+impl<S> Calling<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    fn begin(&self, mut request: Request<Body>) -> S::Future {
         request.extensions_mut().insert(self.peer.clone());
         if let Some(names) = &self.names {
             request.extensions_mut().insert(names.clone());
         }
         // The inner services are always ready: a call that finds no free slot is refused.
         self.service.clone().call(request)
+    }
+}
+
+/// A service whose requests and answers pass through the second door.
+struct Translated<S, A> {
+    door: Arc<dyn SecondDoor>,
+    calling: Calling<S>,
+    /// Answers what the caller of a request may do.
+    access: Calling<A>,
+    arrival: DoorArrival,
+}
+
+impl<S, A> hyper::service::Service<Request<Incoming>> for Translated<S, A>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    A: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    A: Clone + Send + 'static,
+    A::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let call: MakeCall = match request.uri().path() {
+            ACCESS_PATH => {
+                let access = self.access.clone();
+                Box::new(move |request| Box::pin(access.begin(request)))
+            }
+            _ => {
+                let calling = self.calling.clone();
+                Box::new(move |request| Box::pin(calling.begin(request)))
+            }
+        };
+        self.door.answer(request.map(Body::new), self.arrival, call)
     }
 }
 
@@ -321,173 +455,15 @@ fn is_of_one_connection(failure: &io::Error) -> bool {
     matches!(failure.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Counts the open calls of one connection. Clones share the count.
-#[derive(Clone)]
-struct Calls {
-    clock: Clock,
-    count: Arc<Mutex<CallCounter>>,
-}
-
-struct CallCounter {
-    open: usize,
-    last_ended: Timestamp,
-}
-
-impl Calls {
-    fn new(clock: Clock) -> Self {
-        let count = CallCounter { open: 0, last_ended: clock.now() };
-        Self { clock, count: Arc::new(Mutex::new(count)) }
-    }
-
-    /// Counts a call until the returned guard is dropped.
-    fn begin(&self) -> CountedCall {
-        self.lock().open += 1;
-        CountedCall(self.clone())
-    }
-
-    /// Returns once there has been no call for `within`. It sleeps until the earliest time at which
-    /// that can be true, so calls needn't wake it.
-    async fn idle(&self, within: Duration) {
-        loop {
-            let now = self.clock.now();
-            let due = self.idle_since().unwrap_or(now).after(within);
-            if due <= now {
-                return;
-            }
-            self.clock.sleep_until(due).await;
-        }
-    }
-
-    fn idle_since(&self) -> Option<Timestamp> {
-        let count = self.lock();
-        (count.open == 0).then_some(count.last_ended)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CallCounter> {
-        lock(&self.count)
-    }
-}
-
-struct CountedCall(Calls);
-
-impl Drop for CountedCall {
-    fn drop(&mut self) {
-        let now = self.0.clock.now();
-        let mut count = self.0.lock();
-        count.open -= 1;
-        count.last_ended = now;
-    }
-}
-
-/// A service whose calls are counted from their headers to the last byte of their answer. They end,
-/// at the latest, when the connection's age ends its calls.
-#[derive(Clone)]
-struct Counted<S> {
-    inner: S,
-    calls: Calls,
-    calls_ended: CancellationToken,
-}
-
-impl<S> Service<Request<Body>> for Counted<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = self.calls.begin();
-        let called = self.inner.call(request);
-        let ended = self.calls_ended.clone();
-        Box::pin(async move {
-            let response = tokio::select! {
-                biased;
-                response = called => response?,
-                () = ended.cancelled() => return Ok(status::connection_ended().into_http()),
-            };
-            Ok(response.map(|body| {
-                Body::new(CountedBody { body, ended: BodyEnd::No(ended), _call: call })
-            }))
-        })
-    }
-}
-
-/// The body of an answer, which keeps its call counted. When the connection's age ends its calls,
-/// the body ends between two messages: each frame of an answer holds whole messages.
-struct CountedBody {
-    body: Body,
-    ended: BodyEnd,
-    _call: CountedCall,
-}
-
-/// Whether an answer was ended early by the age of its connection.
-enum BodyEnd {
-    No(CancellationToken),
-    /// The answer waits both for its next message and for the end by age.
-    Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
-    Yes,
-}
-
-impl BodyEnd {
-    /// Polls for the end by age. The future is made on first use: an answer that never waits needs
-    /// none.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Self::No(token) = self {
-            *self = Self::Awaited(Box::pin(token.clone().cancelled_owned()));
-        }
-        match self {
-            Self::Awaited(ended) => ended.as_mut().poll(context),
-            Self::No(_) | Self::Yes => Poll::Pending,
-        }
-    }
-}
-
-impl HttpBody for CountedBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let answer = &mut *self;
-        if matches!(answer.ended, BodyEnd::Yes) {
-            return Poll::Ready(None);
-        }
-        let frame = Pin::new(&mut answer.body).poll_frame(context);
-        if frame.is_ready() || answer.ended.poll(context).is_pending() {
-            return frame;
-        }
-        answer.ended = BodyEnd::Yes;
-        answer.body = Body::empty();
-        let mut trailers = HeaderMap::new();
-        let written = status::connection_ended().add_header(&mut trailers);
-        Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self.ended {
-            BodyEnd::Yes => true,
-            BodyEnd::No(_) | BodyEnd::Awaited(_) => self.body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+#[cfg(test)]
+mod slow_peers;
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::domain::Timestamp;
 
     const IDLE: Duration = Duration::from_secs(60);
     const AGE: Duration = Duration::from_hours(1);
@@ -504,25 +480,6 @@ mod tests {
         let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
         assert!(pause_after_failure(Err::<(), _>(gone), listener.clone()).now_or_never().is_some());
         assert!(pause_after_failure(Ok(()), listener.clone()).now_or_never().is_some());
-    }
-
-    #[test]
-    fn a_connection_is_idle_exactly_after_its_time_without_a_call() {
-        let (clock, hand) = Clock::manual(Timestamp::default());
-        let calls = Calls::new(clock);
-        let mut idle = pin!(calls.idle(IDLE));
-        let mut is_idle = || idle.as_mut().now_or_never().is_some();
-        assert!(!is_idle());
-        hand.advance(IDLE - MOMENT);
-        let (first, second) = (calls.begin(), calls.begin());
-        drop(first);
-        hand.advance(10 * IDLE);
-        assert!(!is_idle(), "a call is open");
-        drop(second);
-        hand.advance(IDLE - MOMENT);
-        assert!(!is_idle(), "the last call ended too recently");
-        hand.advance(MOMENT);
-        assert!(is_idle());
     }
 
     #[test]

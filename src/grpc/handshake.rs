@@ -19,11 +19,14 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::grpc::{
     connection_log::{ConnectionTrouble, PeerLog},
-    preface::Patience,
+    preface::{Patience, Protocols},
 };
 
 /// HTTP/2 in ALPN: what a client has to offer.
 const ALPN_HTTP2: &[u8] = b"h2";
+
+/// HTTP/1.1 in ALPN, for the port where it is spoken too.
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// How long, and for how many bytes, a connection stays open after its failed handshake. A client
 /// sends its preface right after its certificate: closing the connection with that unread would
@@ -33,6 +36,7 @@ const LINGER_BYTES_MAX: u64 = 64 << 10;
 
 const TOO_SLOW: &str = "it did not complete the TLS handshake in time";
 const NO_HTTP2: &str = "it does not offer HTTP/2 in the TLS handshake (ALPN h2)";
+const NO_HTTP: &str = "it offers neither HTTP/2 nor HTTP/1.1 in the TLS handshake (ALPN)";
 
 /// The certificate that the peer of a connection has presented and that was verified, in DER.
 #[derive(Clone)]
@@ -50,11 +54,24 @@ impl PeerCertificate {
     }
 }
 
+/// The configuration for connections that may begin with these protocols, from that for HTTP/2.
+pub fn config_for(config: Arc<ServerConfig>, protocols: Protocols) -> Arc<ServerConfig> {
+    match protocols {
+        Protocols::Http2 => config,
+        Protocols::Any => {
+            let mut config = ServerConfig::clone(&config);
+            config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
+            Arc::new(config)
+        }
+    }
+}
+
 /// Performs the handshake of a connection. Returns `None`, after noting why, if it fails, if
-/// `patience` ends before it, or if the client doesn't speak HTTP/2.
+/// `patience` ends before it, or if the client speaks none of the protocols.
 pub async fn accept<C: AsyncRead + AsyncWrite + Unpin>(
     config: Arc<ServerConfig>,
     socket: C,
+    protocols: Protocols,
     patience: &mut Patience,
     log: &PeerLog,
 ) -> Option<(TlsStream<C>, Option<PeerCertificate>)> {
@@ -68,9 +85,9 @@ pub async fn accept<C: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     match shaken {
-        Ok(stream) => with_http2(stream, log),
+        Ok(stream) => with_protocol(stream, protocols, log),
         Err((failure, socket)) => {
-            if let Some(reason) = reason(&failure) {
+            if let Some(reason) = reason(&failure, protocols) {
                 log.note(ConnectionTrouble::Handshake(reason));
                 linger(socket).await;
             }
@@ -90,14 +107,16 @@ async fn linger(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
     let _ = timeout(LINGER_MAX, reading).await;
 }
 
-/// The stream, if both sides have agreed on HTTP/2: a client without ALPN is refused too, as
-/// RFC 9113, section 3.2, has it.
-fn with_http2<C>(
+/// The stream, if both sides have agreed on a protocol. For HTTP/2 alone, a client without ALPN is
+/// refused too, as RFC 9113, section 3.2, has it; elsewhere it speaks HTTP/1.1.
+fn with_protocol<C>(
     stream: TlsStream<C>,
+    protocols: Protocols,
     log: &PeerLog,
 ) -> Option<(TlsStream<C>, Option<PeerCertificate>)> {
     let connection = stream.get_ref().1;
-    if connection.alpn_protocol() != Some(ALPN_HTTP2) {
+    let is_agreed = protocols == Protocols::Any || connection.alpn_protocol() == Some(ALPN_HTTP2);
+    if !is_agreed {
         log.note(ConnectionTrouble::Handshake(NO_HTTP2));
         return None;
     }
@@ -106,11 +125,14 @@ fn with_http2<C>(
 }
 
 /// Why a handshake failed; `None` if the peer or the network ended it.
-fn reason(failure: &io::Error) -> Option<&'static str> {
+fn reason(failure: &io::Error, protocols: Protocols) -> Option<&'static str> {
     let error = failure.get_ref()?.downcast_ref::<Error>()?;
     Some(match error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS",
-        Error::NoApplicationProtocol => NO_HTTP2,
+        Error::NoApplicationProtocol => match protocols {
+            Protocols::Http2 => NO_HTTP2,
+            Protocols::Any => NO_HTTP,
+        },
         Error::NoCertificatesPresented => "it presented no client certificate",
         Error::InvalidCertificate(error) => certificate_reason(error),
         Error::AlertReceived(
@@ -230,7 +252,7 @@ mod tests {
             mut patience: Patience,
         ) -> Option<(TlsStream<DuplexStream>, Option<PeerCertificate>)> {
             let log = self.log.of([10, 0, 0, 1].into());
-            accept(self.server(), socket, &mut patience, &log).await
+            accept(self.server(), socket, Protocols::Http2, &mut patience, &log).await
         }
 
         /// The outcome of a handshake with a client, and what was noted.

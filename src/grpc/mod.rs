@@ -1,7 +1,8 @@
 //! The gRPC server: translates calls into the domain's types, and the answers back.
 //!
 //! Everything that a caller sends is parsed here, once, and everything that a caller sees is built
-//! here. It deliberately decides nothing about matches and stores nothing.
+//! here. It deliberately decides nothing about matches and stores nothing. Requests of the second
+//! door, which `web` translates, pass through the same layers.
 
 mod addresses;
 mod admission;
@@ -16,6 +17,7 @@ mod handshake;
 mod peer;
 mod preface;
 mod reason;
+mod second_door;
 mod service;
 mod stall;
 mod status;
@@ -24,7 +26,10 @@ mod update_body;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::{
+    rt::{TokioExecutor, TokioTimer},
+    server::conn::auto,
+};
 use rustls::ServerConfig;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -36,14 +41,19 @@ use tonic_health::{
 };
 use tonic_reflection::server::{v1, v1alpha};
 
-pub use admission::Reflection;
 #[cfg(any(test, fuzzing))]
 pub use admission::fuzzing;
+pub use admission::{LiveReflection, Reflection};
 pub use call_log::{CallLog, EndedCalls};
 pub use connection_log::ConnectionLog;
 pub use reason::ErrorReason;
+pub use second_door::{
+    ACCESS_PATH, AnswerForm, Answering, CallDoor, CallForm, CallerAccess, DoorArrival, JsonDecoder,
+    MakeCall, SecondDoor,
+};
 pub use service::Service;
 pub use stall::StallGuard;
+pub use status::field_invalid;
 
 use crate::{
     access::{Access, Quotas, audit::Audit},
@@ -51,12 +61,13 @@ use crate::{
     domain::DigestKey,
     grpc::{
         admission::{Admission, CallerCheck, ReceiveLimits, ShareLimits, Shares},
-        connections::{ConnectionLimits, Connections},
+        connections::{ConnectionLimits, Connections, Door},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
     },
     outage::Outage,
     pb,
+    trace::Tracer,
     watch::Watch,
     worker::{Jitter, Worker},
 };
@@ -68,8 +79,17 @@ const SERVICE_NAME: &str = "facematch.v1.FaceMatch";
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The flow-control window of a connection, for all of its requests together.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The largest frame that callers may send. A frame is in memory before it is counted, so it bounds
+/// what a connection holds uncounted; each frame of a large photo costs a read of the socket.
+const FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// The longest wait for the answer to a keepalive ping: ample for the slowest line.
 const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+/// How long the head of a request may take over HTTP/1.1, and how long such a connection may stay
+/// open without a request: ample for the slowest line.
+const HTTP1_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// The least buffer of a connection over HTTP/1.1, in bytes: the transport takes no smaller one.
+const HTTP1_BUFFER_BYTES_MIN: usize = 8 * 1024;
+
 /// The settings of the gRPC server.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -108,12 +128,15 @@ pub struct Config {
 /// A server that is bound to its address and doesn't serve yet.
 pub struct Bound {
     listener: TcpListener,
+    second: Option<(TcpListener, Arc<dyn SecondDoor>)>,
     config: Config,
     access: Access,
+    quotas: Quotas,
     service: Service,
     tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     worker: Worker,
     readers: StallGuard,
+    reflection: LiveReflection,
     calls: CallLog,
     connections: ConnectionLog,
     audit: Audit,
@@ -159,14 +182,19 @@ impl Bound {
         let listener = TcpListener::bind(config.listen).await?;
         let readers = StallGuard::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
+        let tenants = access.clone();
+        let quotas = Quotas::new(Arc::new(move || tenants.tenants()), clock.clone());
         Ok(Self {
             listener,
+            second: None,
             config,
             access,
+            quotas,
             service,
             tls: None,
             worker,
             readers,
+            reflection: LiveReflection::new(config.reflection),
             calls: CallLog::new(store, clock.clone()),
             connections: ConnectionLog::new(clock.clone()),
             audit: Audit::off(),
@@ -176,9 +204,28 @@ impl Bound {
         })
     }
 
+    /// Binds the address of the second door.
+    ///
+    /// # Errors
+    /// If the socket can't be bound.
+    pub async fn with_second_door(
+        self,
+        listen: SocketAddr,
+        door: Arc<dyn SecondDoor>,
+    ) -> io::Result<Self> {
+        let second = Some((TcpListener::bind(listen).await?, door));
+        Ok(Self { second, ..self })
+    }
+
     /// Writes a record of each call into an audit file.
     pub fn audited(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Gives calls spans, if the tracer makes some.
+    pub fn traced(mut self, tracer: Tracer) -> Self {
+        self.calls = self.calls.traced(tracer);
+        self
     }
 
     /// Serves over TLS, each connection with the configuration of its beginning.
@@ -195,6 +242,16 @@ impl Bound {
         self.listener.local_addr()
     }
 
+    /// Whether it serves over TLS.
+    pub const fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The bound address of the second door, if there is one.
+    pub fn second_address(&self) -> Option<SocketAddr> {
+        self.second.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
     /// The handle that sets the health status.
     pub fn health(&self) -> Health {
         Health(self.health.clone())
@@ -203,6 +260,16 @@ impl Bound {
     /// The guard of all open answers, which ends stalled streams.
     pub fn readers(&self) -> StallGuard {
         self.readers.clone()
+    }
+
+    /// The limits of tenants on their calls.
+    pub fn quotas(&self) -> Quotas {
+        self.quotas.clone()
+    }
+
+    /// The setting that says who may use reflection.
+    pub fn reflection(&self) -> LiveReflection {
+        self.reflection.clone()
     }
 
     /// The log of the calls that have ended.
@@ -219,21 +286,31 @@ impl Bound {
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = UpdateStreams::new(FaceMatchServer::from_arc(Arc::new(self.service)));
         let health = HealthServer::new(HealthService::from_health_reporter(self.health));
-        let mut routes = Routes::new(face_match).add_service(health);
-        if self.config.reflection != Reflection::Off {
-            routes = routes.add_service(reflection_v1()).add_service(reflection_v1alpha());
-        }
-        let routes = routes.prepare();
+        // Reflection is there in any case: admission knows whether it is on.
+        let routes = Routes::new(face_match)
+            .add_service(health)
+            .add_service(reflection_v1())
+            .add_service(reflection_v1alpha())
+            .prepare();
         let terms = terms(self.config, &self.worker, &self.clock);
+        let first = (self.listener, Door::First(transport(self.config)));
+        let second = self.second.map(|(listener, door)| {
+            let transport = second_transport(self.config, HTTP1_HEAD_TIMEOUT);
+            (listener, Door::Second(Arc::new(transport), door))
+        });
         let connections = Connections {
-            transport: transport(self.config),
             admission: Arc::new(Admission::new(
                 routes,
-                callers(self.access, self.config, &self.clock),
+                CallerCheck {
+                    access: self.access,
+                    reflection: self.reflection,
+                    quotas: self.quotas,
+                },
                 shares(self.config, &self.worker),
                 terms,
                 self.readers.clone(),
             )),
+            has_library: Arc::new(move |tenant| self.worker.key_form(tenant).is_some()),
             call_log: self.calls.clone(),
             connection_log: self.connections.clone(),
             audit: self.audit,
@@ -243,18 +320,12 @@ impl Bound {
             chance: self.chance,
         };
         tokio::select! {
-            () = connections.serve(self.listener, closing) => {}
+            () = connections.serve([first].into_iter().chain(second), closing) => {}
             () = self.readers.end_stalled_forever() => {}
             () = self.calls.clone().log_suppressed_forever() => {}
             () = self.connections.clone().log_counts_forever() => {}
         }
     }
-}
-
-fn callers(access: Access, config: Config, clock: &Clock) -> CallerCheck {
-    let tenants = access.clone();
-    let quotas = Quotas::new(Arc::new(move || tenants.tenants()), clock.clone());
-    CallerCheck { access, reflection: config.reflection, quotas }
 }
 
 fn shares(config: Config, worker: &Worker) -> Shares {
@@ -301,12 +372,37 @@ fn transport(config: Config) -> http2::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
         .max_header_list_size(config.header_bytes_max)
         .keep_alive_interval(config.keepalive)
         .keep_alive_timeout(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX))
         .max_concurrent_streams(config.streams_max)
         // Frames that still arrive for a refused call count as local errors, and a caller whose
         // calls are refused must keep its connection.
+        .max_local_error_reset_streams(None);
+    transport
+}
+
+/// The transport of the second door: HTTP/2 with the limits of the first door, and HTTP/1.1 with
+/// those of them that it has. A head may take as long as `head_timeout` over HTTP/1.1.
+fn second_transport(config: Config, head_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut transport = auto::Builder::new(TokioExecutor::new());
+    let head_bytes = usize::try_from(config.header_bytes_max).unwrap_or(usize::MAX);
+    transport
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_buf_size(head_bytes.max(HTTP1_BUFFER_BYTES_MIN));
+    transport
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_header_list_size(config.header_bytes_max)
+        .keep_alive_interval(config.keepalive)
+        .keep_alive_timeout(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX))
+        .max_concurrent_streams(config.streams_max)
         .max_local_error_reset_streams(None);
     transport
 }

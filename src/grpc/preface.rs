@@ -1,5 +1,5 @@
 //! Bounds how long a connection may take to send its HTTP/2 connection preface, and how long a
-//! write may wait for its peer.
+//! write may wait for its peer. Where HTTP/1.1 is spoken too, its first bytes end the wait.
 //!
 //! HTTP/2's keepalive pings begin only after both sides have sent their prefaces. Until then, only
 //! this timeout bounds how long a silent connection holds a descriptor and delays a shutdown. It
@@ -34,10 +34,20 @@ pub fn patience(within: Duration, closing: impl Future<Output = ()> + Send + 'st
     Box::pin(async move { tokio::time::timeout(within, closing).await.is_err() })
 }
 
+/// The protocols that a connection may begin with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocols {
+    /// HTTP/2 alone.
+    Http2,
+    /// HTTP/2, or HTTP/1.1, whose heads the transport gives a timeout of its own.
+    Any,
+}
+
 /// A connection that fails with `TimedOut` if its preface doesn't arrive in time, if its peer reads
 /// nothing for too long, or if it is cut.
 pub struct PrefaceTimeout<C> {
     connection: C,
+    protocols: Protocols,
     /// How many bytes of the preface have arrived.
     preface_bytes: usize,
     /// Resolves when the wait for the preface ends. `None` once the preface is complete.
@@ -55,6 +65,7 @@ impl<C> PrefaceTimeout<C> {
     /// The connection is cut when `cut` resolves.
     pub fn new(
         connection: C,
+        protocols: Protocols,
         patience: Patience,
         unread_max: Duration,
         cut: impl Future<Output = ()> + Send + 'static,
@@ -62,7 +73,7 @@ impl<C> PrefaceTimeout<C> {
     ) -> Self {
         let (preface_timeout, cut) = (Some(patience), Box::pin(cut));
         let (taking, stuck) = (unread_max, None);
-        Self { connection, preface_bytes: 0, preface_timeout, taking, stuck, cut, log }
+        Self { connection, protocols, preface_bytes: 0, preface_timeout, taking, stuck, cut, log }
     }
 }
 
@@ -90,8 +101,14 @@ impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
         let expected = &PREFACE[self.preface_bytes..];
         let count = came.len().min(expected.len());
         if came[..count] != expected[..count] {
-            // The transport ends the connection.
-            self.log.note(ConnectionTrouble::OtherProtocol);
+            match self.protocols {
+                // The transport ends the connection.
+                Protocols::Http2 => self.log.note(ConnectionTrouble::OtherProtocol),
+                Protocols::Any => {
+                    self.preface_timeout = None;
+                    return polled;
+                }
+            }
         }
         self.preface_bytes += count;
         if self.preface_bytes == PREFACE.len() {
@@ -186,12 +203,20 @@ mod tests {
         }
 
         fn connect(&self, bytes: usize) -> (DuplexStream, PrefaceTimeout<DuplexStream>) {
+            self.connect_by(Protocols::Http2, bytes)
+        }
+
+        fn connect_by(
+            &self,
+            protocols: Protocols,
+            bytes: usize,
+        ) -> (DuplexStream, PrefaceTimeout<DuplexStream>) {
             let (caller, ours) = duplex(bytes);
             let closing = if self.closing { Box::pin(ready(())) as _ } else { never() };
             let patience = patience(self.greeting, closing);
             let cut = self.cut.clone().cancelled_owned();
             let log = self.log.of([10, 0, 0, 1].into());
-            (caller, PrefaceTimeout::new(ours, patience, self.taking, cut, log))
+            (caller, PrefaceTimeout::new(ours, protocols, patience, self.taking, cut, log))
         }
     }
 
@@ -243,6 +268,22 @@ mod tests {
             }
             assert_eq!(stage.log.noted(), [ConnectionTrouble::OtherProtocol]);
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_of_http_1_end_the_wait_where_it_is_spoken() {
+        let stage = Stage::new(MOMENT, PREFACE_TIMEOUT);
+        for said in [&b"GET / HTTP/1.1\r\n"[..], b"POST", b"PRI / HTTP/1.1\r\n"] {
+            let (mut caller, mut greeted) = stage.connect_by(Protocols::Any, 1024);
+            caller.write_all(said).await.unwrap();
+            greeted.read_exact(&mut vec![0; said.len()]).await.unwrap();
+            assert!(greeted.preface_timeout.is_none());
+        }
+        let (mut caller, mut greeted) = stage.connect_by(Protocols::Any, 1024);
+        caller.write_all(&PREFACE[..10]).await.unwrap();
+        let ended = greeted.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stage.log.noted(), [ConnectionTrouble::Silent]);
     }
 
     #[tokio::test]

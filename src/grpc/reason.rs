@@ -121,6 +121,11 @@ impl ErrorReason {
         }
     }
 
+    /// The word, if it is one of these reasons.
+    pub fn word_of(text: &str) -> Option<&'static str> {
+        Self::ALL.into_iter().map(Self::as_str).find(|word| *word == text)
+    }
+
     /// The gRPC status code of a call refused for this reason.
     pub const fn code(self) -> Code {
         match self {

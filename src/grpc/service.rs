@@ -11,12 +11,15 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     access::Grant,
-    domain::{Match, Sequence, TenantId},
+    domain::{CreatorTrace, Match, Sequence, Spec, TenantId},
     grpc::{
         Config,
         admission::ReceivedWithPhoto,
-        call_log::CallRecord,
-        convert::{request, update},
+        call_log::{self, CallRecord},
+        convert::{
+            request::{self, MatchRequestTerms},
+            update,
+        },
         encoded::{Encoded, server::face_match_server::FaceMatch},
         status,
         update_body::{self, HandedOver, Updates},
@@ -49,17 +52,22 @@ impl Service {
         let received =
             request.extensions().get::<ReceivedWithPhoto>().and_then(ReceivedWithPhoto::take);
         let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
+        let trace = creator_trace(&request, &record);
         let (message, reservation) =
             received.ok_or_else(|| status::internal("a call without a received request"))?;
         let request = pb::MatchRequest::decode(message)
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
-        let parsed =
-            request::match_request(request, tenant.clone(), self.config.match_timeout, |photo| {
-                self.config.digest_key.digest(photo)
-            })?;
+        let terms = MatchRequestTerms {
+            tenant: tenant.clone(),
+            default_timeout: self.config.match_timeout,
+            key_form: self.worker.key_form(&tenant),
+            digest: |photo: &[u8]| self.config.digest_key.digest(photo),
+        };
+        let parsed = request::match_request(request, terms)?;
         let photo = parsed.content.map(|content| Photo::new(content, reservation));
-        let admitted = self.worker.admit(parsed.spec, photo).await;
+        let spec = Spec { trace, ..parsed.spec };
+        let admitted = self.worker.admit(spec, photo).await;
         let m = admitted.map_err(|refused| {
             if let Refused::Reused { match_id, .. } = &refused {
                 record.names_match(*match_id);
@@ -118,6 +126,17 @@ fn tenant<T>(request: &Request<T>) -> Result<TenantId, Status> {
     grant
         .map(|grant| grant.tenant().clone())
         .ok_or_else(|| status::internal("a call without a grant"))
+}
+
+/// The trace of a call that creates a match. The caller's `tracestate` belongs to the caller's own
+/// context: it isn't passed on beside the context of a span of ours.
+fn creator_trace<T>(request: &Request<T>, record: &CallRecord) -> Option<CreatorTrace> {
+    let context = record.trace_context()?;
+    let state = match record.trace().has_span() {
+        true => None,
+        false => call_log::trace_state(request.metadata().as_ref()),
+    };
+    Some(CreatorTrace { context, state })
 }
 
 /// A stream that takes the next update only when the transport has room for it, and buffers none.

@@ -10,7 +10,10 @@ use std::{
     collections::HashMap,
     mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    sync::{
+        Arc, Mutex, MutexGuard, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -38,6 +41,8 @@ struct StallGuardInner {
     stall: Duration,
     clock: Clock,
     open: Mutex<Open>,
+    /// How many answers have ended as stalled.
+    stalls: AtomicU64,
 }
 
 #[derive(Default)]
@@ -76,7 +81,12 @@ struct GuardedBody {
 impl StallGuard {
     /// A guard of no answers yet. A frame may lie unread for `stall`.
     pub fn new(stall: Duration, clock: Clock) -> Self {
-        Self(Arc::new(StallGuardInner { stall, clock, open: Mutex::default() }))
+        Self(Arc::new(StallGuardInner {
+            stall,
+            clock,
+            open: Mutex::default(),
+            stalls: AtomicU64::new(0),
+        }))
     }
 
     /// Guards the answer to a call: returns a body that ends if it stalls. An answer without a body
@@ -93,6 +103,11 @@ impl StallGuard {
     /// The number of open answers.
     pub fn open(&self) -> usize {
         self.lock().slots.len()
+    }
+
+    /// How many answers have ended as stalled since the start.
+    pub fn stalls(&self) -> u64 {
+        self.0.stalls.load(Ordering::Relaxed)
     }
 
     /// Ends stalled answers until the future is dropped.
@@ -114,6 +129,7 @@ impl StallGuard {
             match &*slot {
                 StreamSlot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
                     record.note_stalled();
+                    self.0.stalls.fetch_add(1, Ordering::Relaxed);
                     gone.push(mem::replace(&mut *slot, StreamSlot::Stalled));
                     false
                 }

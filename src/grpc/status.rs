@@ -115,6 +115,11 @@ pub fn request_too_long() -> Status {
 
 /// A header of the call that can't be parsed.
 pub fn header_invalid(name: &str, description: &str) -> Status {
+    field_invalid(name, description)
+}
+
+/// A single field that is wrong. `description` completes the sentence that begins with its name.
+pub fn field_invalid(name: &str, description: &str) -> Status {
     let mut violations = Violations::default();
     violations.add(name, description);
     refusal(violations)
@@ -266,6 +271,13 @@ pub fn forbidden(permission: Permission) -> Status {
     let details = details(ErrorReason::CallForbidden, [("permission", word.to_owned())]);
     let message = format!("the caller lacks the permission {word}");
     of(ErrorReason::CallForbidden, message, details)
+}
+
+/// The port refuses the calls that change matches, of every caller.
+pub fn read_only(permission: Permission) -> Status {
+    let word = permission.as_str();
+    let details = details(ErrorReason::CallForbidden, [("permission", word.to_owned())]);
+    of(ErrorReason::CallForbidden, "this port is read-only (--web-read-only)", details)
 }
 
 /// A stalled stream: its updates were not read for too long.

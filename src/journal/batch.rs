@@ -7,12 +7,16 @@
 
 use std::{
     future::Future,
-    mem,
+    io, mem,
     sync::{Arc, Mutex},
+    thread,
 };
 
 use futures_util::FutureExt;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    runtime,
+    sync::{mpsc, oneshot},
+};
 
 use crate::{
     clock::Clock,
@@ -21,6 +25,7 @@ use crate::{
         Claim, Error,
         reply::{self, CarriesClaims, ClaimGuard, Orphans, ReplySender},
     },
+    metrics::JournalMetrics,
     sync::lock,
 };
 
@@ -35,7 +40,9 @@ pub(super) const QUEUE_MAX: usize = 1024;
 pub(super) struct Handle<R> {
     messages: mpsc::Sender<Message<R>>,
     orphans: Arc<Orphans>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    metrics: JournalMetrics,
+    /// Signalled once the task has ended; closed without a signal if it has panicked.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 enum Message<R> {
@@ -89,6 +96,12 @@ pub(super) trait Engine: Send + 'static {
     /// Runs after each batch.
     fn after_batch(&mut self) -> impl Future<Output = ()> + Send;
 
+    /// Runs between two batches, of which the first had so many jobs: it may wait a little, so that
+    /// more jobs share the next commit.
+    fn gather(&mut self, _jobs: usize) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Runs after the last batch.
     fn finish(self) -> impl Future<Output = ()> + Send;
 }
@@ -104,15 +117,51 @@ pub(super) enum Failure {
 impl<R: Send + 'static> Handle<R> {
     /// Starts the task. `ticks` measures waits; claims in replies that no caller receives become
     /// `orphans`.
-    #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
+    #[expect(clippy::disallowed_methods, reason = "close waits for its end")]
     pub(super) fn spawn<E>(engine: E, ticks: Clock, orphans: Arc<Orphans>) -> Self
     where
         E: Engine<Request = R>,
     {
+        let (handle, running) = Self::prepare(engine, ticks, orphans);
+        tokio::spawn(running);
+        handle
+    }
+
+    /// Starts the task in a thread of its own, for an engine whose methods block.
+    pub(super) fn spawn_thread<E>(
+        name: &str,
+        engine: E,
+        ticks: Clock,
+        orphans: Arc<Orphans>,
+    ) -> io::Result<Self>
+    where
+        E: Engine<Request = R>,
+    {
+        let (handle, running) = Self::prepare(engine, ticks, orphans);
+        let runtime = runtime::Handle::current();
+        thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(running))?;
+        Ok(handle)
+    }
+
+    /// The handle, and the task to run.
+    fn prepare<E>(
+        engine: E,
+        ticks: Clock,
+        orphans: Arc<Orphans>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static)
+    where
+        E: Engine<Request = R>,
+    {
         let (messages, waiting) = mpsc::channel(QUEUE_MAX);
-        let task = Task { engine, ticks, postponed: Vec::new() };
-        let task = Mutex::new(Some(tokio::spawn(task.run(waiting))));
-        Self { messages, orphans, task }
+        let (ending, ended) = oneshot::channel();
+        let metrics = JournalMetrics::default();
+        let task = Task { engine, ticks, metrics: metrics.clone(), postponed: Vec::new() };
+        let running = async move {
+            task.run(waiting).await;
+            // An error means that the handle is gone.
+            let _ = ending.send(());
+        };
+        (Self { messages, orphans, metrics, ended: Mutex::new(Some(ended)) }, running)
     }
 
     /// Queues a request and waits for its reply.
@@ -130,6 +179,11 @@ impl<R: Send + 'static> Handle<R> {
         ClaimGuard::new(claim, &self.orphans)
     }
 
+    /// What the task counts.
+    pub(super) fn metrics(&self) -> &JournalMetrics {
+        &self.metrics
+    }
+
     /// Whether the task still takes requests.
     pub(super) fn is_open(&self) -> bool {
         !self.messages.is_closed()
@@ -139,9 +193,9 @@ impl<R: Send + 'static> Handle<R> {
     pub(super) async fn close(&self) {
         // An error means that the task has ended already.
         let _ = self.messages.send(Message::Close).await;
-        let task = lock(&self.task).take();
-        if let Some(task) = task
-            && task.await.is_err()
+        let ended = lock(&self.ended).take();
+        if let Some(ended) = ended
+            && ended.await.is_err()
         {
             // The panic itself was logged when it happened.
             tracing::error!("journal writer panicked");
@@ -152,6 +206,7 @@ impl<R: Send + 'static> Handle<R> {
 struct Task<E: Engine> {
     engine: E,
     ticks: Clock,
+    metrics: JournalMetrics,
     postponed: Vec<E::Job>,
 }
 
@@ -170,10 +225,14 @@ impl<E: Engine> Task<E> {
             }
             self.postponed = self.engine.postpone(&mut batch);
             self.engine.before_batch().await;
+            let jobs = batch.len();
             if !batch.is_empty() {
                 self.write(batch).await;
             }
             self.engine.after_batch().await;
+            if self.postponed.is_empty() {
+                self.engine.gather(jobs).await;
+            }
         }
         self.engine.finish().await;
     }
@@ -201,7 +260,7 @@ impl<E: Engine> Task<E> {
 
     /// Commits a batch and answers it. If one job fails, each is committed alone.
     async fn write(&mut self, mut batch: Vec<E::Job>) {
-        match self.engine.commit(&mut batch).await {
+        match self.commit(&mut batch).await {
             Err(Failure::Job(_)) if batch.len() > 1 => {
                 for job in batch {
                     self.write_alone(job).await;
@@ -211,9 +270,16 @@ impl<E: Engine> Task<E> {
         }
     }
 
+    async fn commit(&mut self, batch: &mut Vec<E::Job>) -> Result<E::Receipt, Failure> {
+        let began = self.ticks.now();
+        let committed = self.engine.commit(batch).await;
+        self.metrics.committed(self.ticks.now().since(began));
+        committed
+    }
+
     async fn write_alone(&mut self, job: E::Job) {
         let mut batch = vec![job];
-        let committed = self.engine.commit(&mut batch).await;
+        let committed = self.commit(&mut batch).await;
         self.engine.answer(batch, committed.map_err(Error::from));
     }
 }
@@ -223,12 +289,6 @@ impl From<Failure> for Error {
         match failure {
             Failure::Job(error) | Failure::Store(error) => error,
         }
-    }
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
     }
 }
 

@@ -11,6 +11,7 @@ mod listing;
 #[cfg(test)]
 pub mod memory;
 pub mod postgres;
+mod preview;
 mod recent;
 mod reply;
 pub mod sqlite;
@@ -29,6 +30,7 @@ pub use self::{
         Origin, Start, Takeover,
     },
     listing::Listing,
+    preview::Preview,
 };
 use crate::domain::{
     AnalysisId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec, TenantId,

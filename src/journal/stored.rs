@@ -159,6 +159,7 @@ impl MatchColumns {
             liveness_media: Vec::new(),
             liveness_policy: LivenessPolicy::Unknown,
             labels: serde_json::from_str(&self.labels).unwrap_or_default(),
+            trace: None,
         })
     }
 

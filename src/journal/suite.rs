@@ -87,6 +87,7 @@ macro_rules! conformance {
             confirming_a_lent_match_keeps_it
             a_held_match_with_an_uploaded_photo_is_not_taken
             a_lent_match_whose_photo_is_found_at_oz_is_not_taken
+            a_match_whose_photo_is_in_the_library_is_never_lent
             events_of_two_processes_have_one_order_for_both
             a_reader_sees_the_events_of_another_process
             a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver
@@ -102,7 +103,7 @@ macro_rules! conformance {
             admitting_a_known_request_id_writes_nothing
             admitting_the_same_match_again_finds_it
             fifty_admissions_at_once_of_one_request_id_make_one_match
-            request_ids_of_other_callers_do_not_collide
+            request_ids_of_other_tenants_do_not_collide
             events_are_numbered_densely_in_the_order_of_appending
             an_old_claim_writes_nothing
             a_wrong_sequence_writes_nothing
@@ -111,7 +112,7 @@ macro_rules! conformance {
             an_absent_match_is_not_appended_to
             cancelling_ends_a_match_and_takes_its_claim
             cancelling_returns_what_was_there_before
-            cancelling_another_callers_match_finds_none
+            cancelling_another_tenants_match_finds_none
             written_events_are_read_on_every_path
             time_never_goes_back_within_a_match
             every_prefix_of_every_journal_replays
@@ -124,20 +125,21 @@ macro_rules! conformance {
             a_page_leaves_out_erased_matches_and_has_the_floor
             recent_events_of_a_match_are_complete_or_unknown
             a_wake_up_follows_every_event
-            a_match_is_found_by_its_caller_only
+            a_match_is_found_by_its_tenant_only
             a_list_is_newest_first_also_within_a_millisecond
             a_list_continues_after_its_last_match
             a_list_applies_each_filter
-            a_list_has_the_matches_of_one_caller
+            a_list_has_the_matches_of_one_tenant
             claiming_takes_the_matches_of_a_former_process_oldest_first
             claiming_leaves_ended_and_held_matches_alone
             a_released_match_is_claimed_again
             a_former_process_writes_nothing_after_a_take_over
             claims_of_a_cancelled_call_are_released
+            a_match_whose_photo_is_in_the_library_is_claimed_whole
             erasing_leaves_no_trace_on_any_path
             erasing_frees_the_request_id
             a_running_match_is_not_erased
-            erasing_another_callers_match_finds_none
+            erasing_another_tenants_match_finds_none
             expiry_erases_due_matches_only
             expiry_is_exact_to_the_microsecond
             expiry_respects_its_limit_and_erases_the_longest_due_first
@@ -157,8 +159,11 @@ macro_rules! conformance {
         $crate::journal::suite::conformance! { @tests foreign $engine:
             an_unknown_event_stops_no_reader
             an_unknown_event_stops_no_claim
+            a_photo_waits_for_no_match_with_an_unknown_event
             an_unknown_state_is_shown_as_unknown_and_an_end_as_an_end
             an_extra_column_stops_nothing
+            a_trace_is_kept_and_an_odd_one_stops_nothing
+            a_match_with_an_unknown_photo_source_is_left_to_versions_that_know_it
         }
     };
     (@tests $module:ident $engine:ty: $($property:ident)+) => {

@@ -37,6 +37,8 @@ pub struct Config {
     /// The HTTP proxy that every request goes through. The environment's proxy settings are
     /// ignored.
     pub proxy: Option<String>,
+    /// Whether requests carry the trace context of their match.
+    pub trace_headers: bool,
 }
 
 /// How this server authenticates at Oz (its authentication page).
@@ -122,6 +124,7 @@ impl Config {
             upload_stall: Duration::from_secs(30),
             ca_file: None,
             proxy: None,
+            trace_headers: true,
         }
     }
 
@@ -191,7 +194,7 @@ impl Config {
         Ok(builder.proxy(proxy))
     }
 
-    fn proxy_url(&self) -> Result<Option<Url>, ConfigError> {
+    pub(super) fn proxy_url(&self) -> Result<Option<Url>, ConfigError> {
         let Some(text) = &self.proxy else { return Ok(None) };
         let url = Url::parse(text.trim()).map_err(|_| {
             ConfigError::Proxy("must be a URL such as http://proxy.example.com:3128")

@@ -157,7 +157,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 /// All reasons, outermost first, so that the stage of connecting that failed is named as well.
 /// reqwest's own sentence, which names the URL, is left out.
-fn chain(error: &reqwest::Error) -> String {
+pub fn chain(error: &reqwest::Error) -> String {
     error.source().map_or_else(|| "no reason given".to_owned(), outage::causes)
 }
 
@@ -248,7 +248,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(until.since(date_header(headers, header::DATE).unwrap_or(now)))
 }
 
-fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
+pub fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
     date(headers.get(name)?.to_str().ok()?)
 }
 

@@ -11,7 +11,10 @@ mod failure;
 pub(crate) mod fuzzing;
 mod keychain;
 mod lenient_json;
+mod link_fault;
+mod probe;
 mod refusals;
+mod route;
 mod scrub;
 mod session;
 #[cfg(test)]
@@ -22,11 +25,19 @@ mod wire;
 pub use client::{Client, read_analysis};
 pub use config::{Config, ConfigError, Credentials};
 pub use keychain::Keychain;
+pub use link_fault::{CertificateFault, LinkFault};
+pub use probe::{
+    AccessToken, Carried, LivenessFile, NoAnswer, OzProbe, OzRoute, ProbeOutcome, ProbedSession,
+    WholeAnswer,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::{Ask, Failure, Reply};
+use crate::{
+    domain::{Ask, Failure, Reply},
+    trace::AskTrace,
+};
 
 /// A callback that receives how many bytes of a photo have been sent.
 pub type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
@@ -42,12 +53,14 @@ pub trait Oz: Send + Sync {
     /// A session that has ended is renewed and the request replayed, once. Nothing else is ever
     /// repeated here. If sessions keep ending early, nothing is sent for a while
     /// ([`Failure::without_session`]). Dropping the future closes the connection; Oz may act on the
-    /// request all the same. `photo` is only needed for [`Ask::UploadPhoto`].
+    /// request all the same. `photo` is only needed for [`Ask::UploadPhoto`]. Oz is told the trace.
+    /// A request to the photo library is not for Oz, and fails.
     async fn perform(
         &self,
         ask: &Ask,
         photo: Option<Bytes>,
         sent: Sent<'_>,
+        trace: AskTrace<'_>,
     ) -> Result<Reply, Failure>;
 
     /// How often our credentials have been replaced.

@@ -35,7 +35,7 @@ pub fn clean(text: &str, secrets: &[SecretString]) -> String {
     let words: Vec<&str> = lines.flat_map(|line| clean_line(line, secrets)).collect();
     let kept = words.join(" ");
     // Collapsed blanks may have completed a secret that contains blanks.
-    if secrets.iter().any(|secret| tells(&kept, secret)) {
+    if holds(&kept, secrets) {
         return WITHHELD.to_owned();
     }
     kept.chars().filter(|letter| !letter.is_control()).take(MESSAGE_CHARACTERS_MAX).collect()
@@ -46,9 +46,13 @@ fn clean_line<'a>(line: &'a str, secrets: &[SecretString]) -> Vec<&'a str> {
     let words = words.filter(|word| !word.is_empty());
     let words: Vec<&str> =
         words.map(|word| if word.contains(OUR_FILE_PREFIX) { OUR_FILE } else { word }).collect();
-    let withheld = secrets.iter().any(|secret| tells(line, secret))
-        || words.iter().any(|word| names_file(word));
+    let withheld = holds(line, secrets) || words.iter().any(|word| names_file(word));
     if withheld { vec![WITHHELD] } else { words }
+}
+
+/// Whether the text holds one of the secrets, or enough of one.
+pub fn holds(text: &str, secrets: &[SecretString]) -> bool {
+    secrets.iter().any(|secret| tells(text, secret))
 }
 
 /// Whether the line holds the secret, or enough of it.

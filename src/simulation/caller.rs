@@ -13,9 +13,10 @@ use crate::{
     clock::Clock,
     domain::{
         DigestKey, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
-        PhotoSource, RequestId, Sequence, Spec, TenantId, Timeout, Timestamp,
+        PhotoSource, ReferenceKey, RequestId, Sequence, Spec, TenantId, Timeout, Timestamp,
     },
-    simulation::{History, oz::Model},
+    invariants::{DurableUpdate, FollowerHistory, UpdateChecker, UpdateKey},
+    simulation::{History, library, oz::Model},
     sync::lock,
     watch::{Ended, Entry, Filter, Follow, Key, Update, Watch},
     worker::{Refused, Worker, photo_memory::Photo},
@@ -32,6 +33,19 @@ pub struct Process {
     pub digest_key: DigestKey,
 }
 
+/// Where the reference photo of a match is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PhotoPlace {
+    /// Its caller sends it.
+    Call,
+    /// The folder holds it as its image.
+    Folder,
+    /// The photo library has it under the key of the request.
+    Library,
+    /// The photo library has none for the key.
+    Nowhere,
+}
+
 /// What a caller does.
 #[derive(Clone)]
 pub struct Plan {
@@ -40,8 +54,8 @@ pub struct Plan {
     pub folder_id: FolderId,
     /// The image that the folder holds.
     pub image: MediaId,
-    /// Whether a photo is sent; otherwise the folder's image is compared.
-    pub sends_photo: bool,
+    /// Where the photo is that is compared.
+    pub photo: PhotoPlace,
     pub policy: LivenessPolicy,
     pub timeout: Duration,
     pub arrives: Timestamp,
@@ -62,7 +76,7 @@ impl Plan {
             request_id: format!("order-{n}").parse().expect("an id"),
             folder_id: oz.add_folder(n),
             image: format!("image-{n}").parse().expect("an id"),
-            sends_photo: true,
+            photo: PhotoPlace::Call,
             policy: LivenessPolicy::Report,
             timeout: Duration::from_secs(300),
             arrives: History::at(1.0),
@@ -83,9 +97,8 @@ pub struct Caller {
 #[derive(Clone, Default, Debug)]
 pub struct Seen {
     pub match_id: Option<MatchId>,
-    pub sequence: Sequence,
+    pub checker: UpdateChecker,
     pub time: Timestamp,
-    pub has_closed: bool,
     pub names: Vec<&'static str>,
     /// The `cause` in the metadata of the match's error, if there is one.
     pub cause: Option<String>,
@@ -107,15 +120,33 @@ impl Caller {
         Bytes::from(format!("photo of {}", self.plan.request_id))
     }
 
+    /// The key of the photo, another one for each request id.
+    pub fn key(&self) -> ReferenceKey {
+        let request = self.plan.request_id.as_str();
+        match self.plan.photo {
+            PhotoPlace::Nowhere => library::missing_key_of(request),
+            PhotoPlace::Call | PhotoPlace::Folder | PhotoPlace::Library => library::key_of(request),
+        }
+    }
+
+    /// The photo that Oz gets by an upload.
+    pub fn uploaded(&self) -> Bytes {
+        match self.plan.photo {
+            PhotoPlace::Call => self.photo(),
+            PhotoPlace::Library => library::photo_of(&self.key()),
+            PhotoPlace::Folder | PhotoPlace::Nowhere => panic!("it has nothing to upload"),
+        }
+    }
+
     /// What each copy has seen.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.iter().map(|seen| lock(seen).clone()).collect()
     }
 
     /// Calls, or calls again after so many crashes, and watches until the match has ended.
-    pub fn attend(self: &Arc<Self>, house: &Arc<Process>, deaths: usize, tasks: &mut JoinSet<()>) {
+    pub fn attend(self: &Arc<Self>, house: &Arc<Process>, crashes: usize, tasks: &mut JoinSet<()>) {
         let now = house.clock.now();
-        let comes = match (deaths, self.plan.comes_back) {
+        let comes = match (crashes, self.plan.comes_back) {
             (0, _) => Some(self.plan.arrives),
             (_, Some(pause)) => Some(self.plan.arrives.max(now.after(pause))),
             // It has not called yet, so there is no call to repeat.
@@ -133,7 +164,7 @@ impl Caller {
     }
 
     async fn call(&self, house: &Process, comes: Option<Timestamp>, seen: &Mutex<Seen>) {
-        if lock(seen).has_closed {
+        if lock(seen).has_closed() {
             return;
         }
         let known = lock(seen).match_id;
@@ -154,7 +185,7 @@ impl Caller {
         }
         lock(seen).match_id = Some(m.id);
         self.is_hidden(house, m.id).await;
-        let after = lock(seen).sequence;
+        let after = lock(seen).sequence();
         let follow = house.watch.follow(m.id, after, false).await.expect("what was seen is there");
         self.read(house, follow, seen).await;
     }
@@ -166,7 +197,8 @@ impl Caller {
             let spec = self.spec(house.digest_key.digest(&photo));
             let place = house.worker.photo_memory().reserve(&self.plan.tenant, photo.len());
             let place = place.expect("room");
-            let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
+            let is_sent = self.plan.photo == PhotoPlace::Call;
+            let photo = is_sent.then(|| Photo::new(photo, place));
             match house.worker.admit(spec, photo).await {
                 Ok(m) => return m,
                 Err(Refused::Journal(_)) => house.clock.sleep(PAUSE).await,
@@ -190,15 +222,17 @@ impl Caller {
             tenant: plan.tenant.clone(),
             request_id: Some(plan.request_id.clone()),
             folder_id: plan.folder_id,
-            photo: match plan.sends_photo {
-                true => PhotoSource::Content { digest, format: Format::Jpeg },
-                false => PhotoSource::FolderMedia(plan.image.clone()),
+            photo: match plan.photo {
+                PhotoPlace::Call => PhotoSource::Content { digest, format: Format::Jpeg },
+                PhotoPlace::Folder => PhotoSource::FolderMedia(plan.image.clone()),
+                PhotoPlace::Library | PhotoPlace::Nowhere => PhotoSource::Library(self.key()),
             },
             kind: PhotoKind::Selfie,
             timeout: Timeout { duration: plan.timeout, named: true },
             liveness_media: Vec::new(),
             liveness_policy: plan.policy,
             labels: BTreeMap::new(),
+            trace: None,
         }
     }
 
@@ -222,16 +256,15 @@ impl Caller {
                     lock(seen).see(&entry);
                     let key = Key::Match(entry.recorded.match_id);
                     let now = house.watch.find(&self.plan.tenant, &key).await.expect("it is there");
-                    assert!(now.sequence >= entry.recorded.sequence, "a read is behind a stream");
+                    lock(seen).checker.check_read(now.sequence.0);
                 }
                 Update::Heartbeat { m, .. } => {
-                    let named = m.map_or(Sequence::ZERO, |m| m.sequence);
-                    assert_eq!(named, lock(seen).sequence, "a heartbeat names what was delivered");
+                    lock(seen).checker.check_transient(m.map_or(0, |m| m.sequence.0));
                 }
                 Update::Progress { .. } => panic!("progress was not asked for"),
             }
         }
-        assert!(lock(seen).has_closed, "a stream ends after the closing update only");
+        lock(seen).checker.check_end();
     }
 }
 
@@ -239,35 +272,48 @@ impl Seen {
     /// Adds an update, which must be the next one.
     pub fn see(&mut self, entry: &Entry) {
         let recorded = &entry.recorded;
-        assert!(!self.has_closed, "no update follows the closing update");
-        assert_eq!(recorded.sequence, self.sequence.next(), "dense and in order");
-        assert!(recorded.time >= self.time, "time never goes back");
         assert_eq!(Some(recorded.match_id), self.match_id);
-        self.sequence = recorded.sequence;
+        self.checker.check(&durable(entry));
         self.time = recorded.time;
-        self.has_closed = entry.snapshot.has_ended();
         self.names.push(recorded.event.name());
         let error = entry.snapshot.error.as_ref();
         self.cause = error.and_then(|error| error.metadata.get("cause").cloned());
+    }
+
+    /// The sequence of the last update.
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.checker.sequence())
+    }
+
+    /// Whether the closing update was seen.
+    pub fn has_closed(&self) -> bool {
+        self.checker.has_closed()
+    }
+}
+
+/// An entry as the checkers take it.
+pub fn durable(entry: &Entry) -> DurableUpdate<'_> {
+    let Entry { recorded, snapshot: m, .. } = entry;
+    DurableUpdate {
+        sequence: recorded.sequence.0,
+        time_micros: recorded.time.as_micros(),
+        event: recorded.event.name(),
+        state: m.state.name(),
+        has_result: m.result.is_some(),
+        has_error: m.error.is_some(),
     }
 }
 
 /// A follower of all matches of a tenant, which resumes by tokens.
 pub struct Follower {
     tenant: TenantId,
-    seen: Mutex<SeenAll>,
-}
-
-#[derive(Clone, Default)]
-struct SeenAll {
-    token: Option<String>,
-    updates: Vec<(MatchId, Sequence)>,
+    history: Mutex<FollowerHistory<MatchId>>,
 }
 
 impl Follower {
     /// A follower that has seen nothing yet.
     pub fn of(tenant: TenantId) -> Arc<Self> {
-        Arc::new(Self { tenant, seen: Mutex::default() })
+        Arc::new(Self { tenant, history: Mutex::default() })
     }
 
     /// The tenant whose matches it follows.
@@ -276,29 +322,28 @@ impl Follower {
     }
 
     /// The updates that were shown, in their order.
-    pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
-        lock(&self.seen).updates.clone()
+    pub fn updates(&self) -> Vec<UpdateKey<MatchId>> {
+        lock(&self.history).updates().to_vec()
     }
 
     /// Follows from the last token on, for as long as the process lives.
     pub async fn follow(self: Arc<Self>, house: Arc<Process>) {
-        let token = lock(&self.seen).token.clone().unwrap_or("earliest".into());
+        let token = lock(&self.history).token();
         let (tenant, filter) = (self.tenant.clone(), Filter::default());
         let mut follow =
             house.watch.follow_all(tenant, filter, &token).await.expect("a good token");
         while let Some(update) = follow.next().await {
             let place = match update {
                 Ok(Update::Event(entry)) => {
-                    let recorded = &entry.recorded;
-                    lock(&self.seen).updates.push((recorded.match_id, recorded.sequence));
-                    recorded.place()
+                    lock(&self.history).see(entry.recorded.match_id, &durable(&entry));
+                    entry.recorded.place()
                 }
                 Ok(Update::Heartbeat { cursor: place, .. }) => place.expect("it names one").1,
                 Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),
             };
-            lock(&self.seen).token = Some(house.watch.token(&self.tenant, place));
+            lock(&self.history).resume_after(house.watch.token(&self.tenant, place));
         }
     }
 }

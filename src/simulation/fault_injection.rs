@@ -1,5 +1,5 @@
-//! Injects faults into a process. Its plug counts every operation at the store and at Oz, and
-//! crashes or pauses the process at the n-th one.
+//! Injects faults into a process: counts every operation at the store and at Oz, and crashes or
+//! pauses the process at the n-th one.
 //!
 //! A task that reaches the crash point never continues, as if the process had died there.
 
@@ -38,16 +38,16 @@ pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 
 /// Counts operations, and crashes the process, pauses it, or cuts it off from the store.
 #[derive(Default)]
-pub struct CrashInjector {
+pub struct FaultInjector {
     count: Arc<Count>,
     /// Operations at the store in progress: the store may run threads of its own.
     at_store: AtomicUsize,
-    is_pulled: AtomicBool,
-    pulled: Notify,
+    has_crashed: AtomicBool,
+    crashing: Notify,
     /// Whether the process can't reach its store.
-    is_cut: AtomicBool,
+    is_cut_off: AtomicBool,
     /// Whether the process is paused at a point.
-    is_halted: AtomicBool,
+    is_paused: AtomicBool,
     resumed: Notify,
 }
 
@@ -56,65 +56,65 @@ pub struct CrashInjector {
 #[derive(Default)]
 struct Count {
     operations: AtomicUsize,
-    pulled_at: Mutex<Option<(usize, Point)>>,
-    halted_at: Mutex<Option<(usize, Point)>>,
+    crash_point: Mutex<Option<(usize, Point)>>,
+    pause_point: Mutex<Option<(usize, Point)>>,
 }
 
-impl CrashInjector {
-    /// The plug of another process of the same history.
+impl FaultInjector {
+    /// The injector of another process of the same history.
     pub fn for_other_process(&self) -> Self {
         Self { count: Arc::clone(&self.count), ..Self::default() }
     }
 
     /// The process that reaches this point of the n-th operation, counted from 0, crashes there.
     pub fn crash_at(&self, n: usize, point: Point) {
-        *self.pulled_at() = Some((n, point));
+        *self.crash_point() = Some((n, point));
     }
 
     /// The process that reaches this point of the n-th operation pauses there.
     pub fn pause_at(&self, n: usize, point: Point) {
-        *self.halted_at() = Some((n, point));
+        *self.pause_point() = Some((n, point));
     }
 
     /// Whether the process is paused at a point.
-    pub fn is_halted(&self) -> bool {
-        self.is_halted.load(Ordering::Relaxed)
+    pub fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// Resumes a paused process.
     pub fn resume(&self) {
-        self.is_halted.store(false, Ordering::Relaxed);
+        self.is_paused.store(false, Ordering::Relaxed);
         self.resumed.notify_waiters();
     }
 
-    fn halted_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
-        lock(&self.count.halted_at)
+    fn pause_point(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
+        lock(&self.count.pause_point)
     }
 
-    fn pulled_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
-        lock(&self.count.pulled_at)
+    fn crash_point(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
+        lock(&self.count.crash_point)
     }
 
     /// Cuts the process off from the store, or reconnects it.
-    pub fn set_cut_off(&self, is_cut: bool) {
-        self.is_cut.store(is_cut, Ordering::Relaxed);
+    pub fn set_cut_off(&self, is_cut_off: bool) {
+        self.is_cut_off.store(is_cut_off, Ordering::Relaxed);
     }
 
     /// Whether the store can't be reached.
-    pub fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+    pub fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
     }
 
     /// Crashes the process now.
     pub fn crash(&self) {
-        self.is_pulled.store(true, Ordering::Relaxed);
-        self.pulled.notify_one();
+        self.has_crashed.store(true, Ordering::Relaxed);
+        self.crashing.notify_one();
     }
 
-    /// Resets the plug for a new process.
+    /// Resets the injector for a new process.
     pub fn reset(&self) {
-        self.is_pulled.store(false, Ordering::Relaxed);
-        *self.pulled_at() = None;
+        self.has_crashed.store(false, Ordering::Relaxed);
+        *self.crash_point() = None;
     }
 
     /// How many operations there have been, in all processes.
@@ -129,8 +129,8 @@ impl CrashInjector {
 
     /// Resolves when the process has crashed.
     pub async fn crashed(&self) {
-        while !self.is_pulled.load(Ordering::Relaxed) {
-            self.pulled.notified().await;
+        while !self.has_crashed.load(Ordering::Relaxed) {
+            self.crashing.notified().await;
         }
     }
 
@@ -145,16 +145,16 @@ impl CrashInjector {
     /// crashed.
     pub async fn pass(&self, n: usize, point: Point) {
         let here = Some((n, point));
-        if *self.pulled_at() == here {
+        if *self.crash_point() == here {
             self.crash();
         }
-        if self.halted_at().take_if(|at| Some(*at) == here).is_some() {
-            self.is_halted.store(true, Ordering::Relaxed);
+        if self.pause_point().take_if(|at| Some(*at) == here).is_some() {
+            self.is_paused.store(true, Ordering::Relaxed);
         }
-        while self.is_halted() {
+        while self.is_paused() {
             self.resumed.notified().await;
         }
-        if self.is_pulled.load(Ordering::Relaxed) {
+        if self.has_crashed.load(Ordering::Relaxed) {
             pending::<()>().await;
         }
     }
@@ -162,24 +162,25 @@ impl CrashInjector {
 
 /// The journal of a process that may crash. Each write fails with a probability, before the commit
 /// or after it. While the process is cut off from its store, reads and writes fail.
-pub fn faulty(journal: Handles, plug: &Arc<CrashInjector>, seed: u64, chance: f64) -> Handles {
+pub fn faulty(journal: Handles, injector: &Arc<FaultInjector>, seed: u64, chance: f64) -> Handles {
     let random = (StdRng::seed_from_u64(seed), chance);
     let trouble = (chance > 0.0).then(|| Mutex::new(random));
-    intercept(journal, Arc::new(StoreFaults { plug: Arc::clone(plug), trouble }))
+    intercept(journal, Arc::new(StoreFaults { injector: Arc::clone(injector), trouble }))
 }
 
 /// What happens at each operation at the store.
 struct StoreFaults {
-    plug: Arc<CrashInjector>,
+    injector: Arc<FaultInjector>,
     trouble: Option<Mutex<(StdRng, f64)>>,
 }
 
-/// The outcome that is drawn for a write.
+/// What is lost of a write, in the words of `tests/postgres/link.rs`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Fine,
-    NotWritten,
-    ReplyLost,
+enum Loss {
+    /// The request: it isn't written.
+    Request,
+    /// The answer: it may be written.
+    Answer,
 }
 
 #[async_trait]
@@ -203,9 +204,9 @@ impl Hook for StoreFaults {
             | Operation::List
             | Operation::Cursor
             | Operation::CursorStatus
-            | Operation::Ping => self.plug.run_unless_cut_off(running).await,
+            | Operation::Ping => self.injector.run_unless_cut_off(running).await,
             // Without the store, the process can't give up its lease: others wait until it expires.
-            Operation::Leave if self.plug.is_cut() => Err(unavailable()),
+            Operation::Leave if self.injector.is_cut_off() => Err(unavailable()),
             // In a history no match was written by an older version.
             Operation::Leave
             | Operation::Tidy { chore: Chore::Enlist, .. }
@@ -215,47 +216,46 @@ impl Hook for StoreFaults {
 }
 
 impl StoreFaults {
-    fn fate(&self) -> Fate {
-        let Some(trouble) = &self.trouble else { return Fate::Fine };
-        let mut trouble = lock(trouble);
+    fn loss(&self) -> Option<Loss> {
+        let mut trouble = lock(self.trouble.as_ref()?);
         let (random, chance) = &mut *trouble;
         match (random.random_bool(*chance), random.random_bool(0.5)) {
-            (false, _) => Fate::Fine,
-            (true, false) => Fate::NotWritten,
-            (true, true) => Fate::ReplyLost,
+            (false, _) => None,
+            (true, false) => Some(Loss::Request),
+            (true, true) => Some(Loss::Answer),
         }
     }
 
     async fn write(&self, writing: Running<'_>) -> Result<Answer, Error> {
-        let n = self.plug.begin(Point::Before).await;
-        let fate = self.fate();
-        if fate == Fate::NotWritten || self.plug.is_cut() {
+        let n = self.injector.begin(Point::Before).await;
+        let loss = self.loss();
+        if loss == Some(Loss::Request) || self.injector.is_cut_off() {
             return Err(unavailable());
         }
-        if fate == Fate::ReplyLost {
+        if loss == Some(Loss::Answer) {
             // The write is started and may be committed, but its caller gets an error.
             let _ = writing.now_or_never();
             return Err(unavailable());
         }
-        let written = self.plug.run_counted(writing).await;
-        self.plug.pass(n, Point::After).await;
+        let written = self.injector.run_counted(writing).await;
+        self.injector.pass(n, Point::After).await;
         written
     }
 
     /// Runs an operation that changes claims. Unlike a write, it fails only while the process is
     /// cut off.
     async fn change_claims(&self, changing: Running<'_>) -> Result<Answer, Error> {
-        let n = self.plug.begin(Point::Before).await;
-        let changed = self.plug.run_unless_cut_off(changing).await;
-        self.plug.pass(n, Point::After).await;
+        let n = self.injector.begin(Point::Before).await;
+        let changed = self.injector.run_unless_cut_off(changing).await;
+        self.injector.pass(n, Point::After).await;
         changed
     }
 }
 
-impl CrashInjector {
+impl FaultInjector {
     /// Runs an operation at the store, unless the process is cut off from it.
     async fn run_unless_cut_off(&self, working: Running<'_>) -> Result<Answer, Error> {
-        match self.is_cut() {
+        match self.is_cut_off() {
             true => Err(unavailable()),
             false => self.run_counted(working).await,
         }

@@ -10,6 +10,7 @@ mod checks;
 mod fairness;
 mod fault_injection;
 mod fleet;
+mod library;
 mod matrix;
 mod outages;
 mod oz;
@@ -39,9 +40,11 @@ use crate::{
     outage::Outage,
     simulation::{
         caller::{Caller, Follower, Process},
-        fault_injection::{CrashInjector, faulty},
+        fault_injection::{FaultInjector, faulty},
+        library::{LibraryModel, ModelLibraries},
         oz::{Model, Wire},
     },
+    trace::Tracer,
     watch::{self, Watch},
     worker::{self, Worker},
 };
@@ -94,7 +97,13 @@ impl Engine for OnDisk {
             ticks: Clock::system(),
             readers: sqlite::READERS,
         };
-        Sqlite::open(config).await.expect("the former process is gone").handles()
+        loop {
+            match Sqlite::open(config.clone()).await {
+                // The thread of a process that has crashed here ends by itself, a moment later.
+                Err(sqlite::OpenError::InUse { .. }) => tokio::task::yield_now().await,
+                opened => return opened.expect("the former process is gone").handles(),
+            }
+        }
     }
 }
 
@@ -103,8 +112,9 @@ pub struct History {
     pub seed: u64,
     pub clock: Clock,
     clock_hand: Hand,
-    pub plug: Arc<CrashInjector>,
+    pub injector: Arc<FaultInjector>,
     pub oz: Arc<Model>,
+    pub library: Arc<LibraryModel>,
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
     /// A follower of all matches for each tenant.
@@ -113,7 +123,7 @@ pub struct History {
     pub tenants: Tenants,
     /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
-    /// The times at which the process crashes, besides the plug's crash point.
+    /// The times at which the process crashes, besides the injector's crash point.
     pub crash_times: VecDeque<Timestamp>,
     /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
@@ -124,7 +134,7 @@ pub struct History {
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    Died,
+    Crashed,
     Finished,
 }
 
@@ -137,14 +147,16 @@ impl History {
     /// The same, over a store of another engine.
     pub fn over(seed: u64, engine: Box<dyn Engine>) -> Self {
         let (clock, hand) = Clock::manual(START);
-        let plug = Arc::new(CrashInjector::default());
+        let injector = Arc::new(FaultInjector::default());
         let oz = Arc::new(Model::new(clock.clone(), seed));
+        let library = Arc::new(LibraryModel::new(clock.clone(), seed));
         Self {
             seed,
             clock,
             clock_hand: hand,
-            plug,
+            injector,
             oz,
+            library,
             engine,
             callers: Vec::new(),
             followers: Vec::new(),
@@ -166,9 +178,9 @@ impl History {
     pub fn run(&mut self) {
         let tenants: BTreeSet<_> = self.callers.iter().map(|it| it.plan.tenant.clone()).collect();
         self.followers = tenants.into_iter().map(Follower::of).collect();
-        while self.run_process() == End::Died {
+        while self.run_process() == End::Crashed {
             self.crashes += 1;
-            self.plug.reset();
+            self.injector.reset();
         }
     }
 
@@ -191,15 +203,19 @@ impl History {
         loop {
             tokio::select! {
                 biased;
-                () = self.plug.crashed() => return End::Died,
+                () = self.injector.crashed() => return End::Crashed,
                 () = self.wait_until_idle(parked) => {}
             }
             while let Some(done) = tasks.try_join_next().or_else(|| beside.try_join_next()) {
                 done.unwrap_or_else(|panic| self.fail(&panic.to_string()));
             }
             if tasks.is_empty() && house.worker.unfinished() == 0 {
+                if house.worker.photo_memory().bytes() > 0 {
+                    self.fail("photo memory is taken although all matches have ended");
+                }
                 let case = checks::Case {
                     oz: &self.oz,
+                    library: &self.library,
                     callers: &self.callers,
                     disturbances: self.crashes,
                     again: self.reproduction(),
@@ -217,7 +233,7 @@ impl History {
     async fn wait_until_idle(&self, parked: &Notify) {
         loop {
             parked.notified().await;
-            if !self.plug.is_store_busy() {
+            if !self.injector.is_store_busy() {
                 return;
             }
         }
@@ -231,18 +247,18 @@ impl History {
             self.fail(&format!("it doesn't end: {seen:?}, store trouble {}", self.store_trouble));
         }
         let next = self.clock_hand.next_wake().unwrap_or(Timestamp::MAX);
-        let death = self.crash_times.front().copied().unwrap_or(Timestamp::MAX);
-        self.clock_hand.advance(next.min(death).since(now));
-        if death <= next {
+        let crash = self.crash_times.front().copied().unwrap_or(Timestamp::MAX);
+        self.clock_hand.advance(next.min(crash).since(now));
+        if crash <= next {
             self.crash_times.pop_front();
-            self.plug.crash();
+            self.injector.crash();
         }
     }
 
     async fn open(&self) -> (Arc<Process>, Arc<dyn Reader>) {
         let seed = self.seed + self.crashes as u64;
         let journal = self.engine.open(&self.clock).await;
-        let journal = faulty(journal, &self.plug, seed, self.store_trouble);
+        let journal = faulty(journal, &self.injector, seed, self.store_trouble);
         let reader = Arc::clone(&journal.feed.reader);
         let digest_key = journal.feed.identity.keys.digest;
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
@@ -250,17 +266,22 @@ impl History {
         let watch = Watch::new(config, journal.feed.clone(), store.clone(), self.clock.clone());
         let random = Mutex::new(StdRng::seed_from_u64(seed));
         let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
+        let chance: Arc<dyn Fn() -> f64 + Send + Sync> = Arc::new(chance);
+        let libraries =
+            ModelLibraries::new(&self.library, &self.injector, &self.clock, chance.clone());
         let with = worker::Collaborators {
             journal,
             oz: Arc::new(Wire {
                 oz: Arc::clone(&self.oz),
-                plug: Arc::clone(&self.plug),
+                injector: Arc::clone(&self.injector),
                 journal: None,
             }),
+            libraries,
             clock: self.clock.clone(),
             progress: Arc::new(|_, _| {}),
-            chance: Arc::new(chance),
+            chance,
             store,
+            tracer: Tracer::off(),
             tenants: {
                 let tenants = self.tenants.clone();
                 Arc::new(move || tenants.clone())
@@ -284,7 +305,7 @@ impl History {
     }
 
     fn reproduction(&self) -> String {
-        format!("seed {}, after {} deaths, at {:?}", self.seed, self.crashes, self.clock.now())
+        format!("seed {}, after {} crashes, at {:?}", self.seed, self.crashes, self.clock.now())
     }
 }
 

@@ -3,6 +3,8 @@
 //! It implements the `Oz` trait without HTTP, so that ten thousand histories take minutes. What the
 //! wire may do to an answer is tested with the simulator.
 
+mod faults;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -17,88 +19,18 @@ use crate::{
     clock::Clock,
     domain::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
-        Reply, Timestamp, ask::AskKind,
+        Reply, Timestamp,
     },
     journal::memory::Memory,
     oz::{Oz, Sent},
-    simulation::fault_injection::{CrashInjector, Point},
+    oz_faults::Acts,
+    simulation::fault_injection::{FaultInjector, Point},
     sync::lock,
+    trace::AskTrace,
 };
 
-/// How one request goes wrong.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Fault {
-    /// The name in messages.
-    pub name: &'static str,
-    /// The failure of the request; `None`: it is answered as it should be.
-    pub failure: Option<FailureKind>,
-    /// Whether and when the request takes effect all the same.
-    pub acts: Acts,
-    /// How long the answer takes.
-    pub delay: Duration,
-    /// The `Retry-After` of the answer.
-    pub retry_after: Option<Duration>,
-}
-
-/// Whether a request takes effect.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Acts {
-    Never,
-    AtOnce,
-    /// After the sender has been told that the request failed.
-    Later(Duration),
-}
-
-const fn fault(name: &'static str, failure: FailureKind, acts: Acts) -> Fault {
-    Fault { name, failure: Some(failure), acts, delay: Duration::ZERO, retry_after: None }
-}
-
-/// Every temporary failure of Oz: each passes, and no match may be harmed.
-pub const FAULTS: &[Fault] = &[
-    fault("no connection", FailureKind::Unreachable, Acts::Never),
-    fault("dropped before acting", FailureKind::Interrupted, Acts::Never),
-    fault("acted, then dropped", FailureKind::Interrupted, Acts::AtOnce),
-    fault(
-        "dropped, acted a little later",
-        FailureKind::Interrupted,
-        Acts::Later(Duration::from_secs(3)),
-    ),
-    fault("timed out, never acted", FailureKind::TimedOut, Acts::Never),
-    Fault {
-        delay: Duration::from_secs(30),
-        ..fault("acted, timed out", FailureKind::TimedOut, Acts::AtOnce)
-    },
-    Fault {
-        name: "answered late",
-        failure: None,
-        acts: Acts::AtOnce,
-        delay: Duration::from_secs(20),
-        retry_after: None,
-    },
-    fault("401 in the middle", FailureKind::SessionRefused, Acts::Never),
-    fault("429", FailureKind::RateLimited, Acts::Never),
-    Fault {
-        retry_after: Some(Duration::from_secs(7)),
-        ..fault("429 with Retry-After", FailureKind::RateLimited, Acts::Never)
-    },
-    fault("500", FailureKind::ServerError, Acts::Never),
-    fault("acted, then 500", FailureKind::ServerError, Acts::AtOnce),
-    fault("acted, then a proxy's 502", FailureKind::ServerError, Acts::AtOnce),
-    fault("a redirect", FailureKind::Redirected, Acts::Never),
-    fault("a gateway's 404", FailureKind::Foreign, Acts::Never),
-    fault("acted, then a gateway's 403", FailureKind::Foreign, Acts::AtOnce),
-    fault("401 without a code for sessions", FailureKind::Unauthorized, Acts::Never),
-    fault("acted, then 401 without a code", FailureKind::Unauthorized, Acts::AtOnce),
-    fault("acted, the body cut", FailureKind::Unreadable, Acts::AtOnce),
-    fault("acted, the body lacks the id", FailureKind::Incomplete, Acts::AtOnce),
-];
-
-/// The kinds of outage: nothing answers, or a gateway does, which may even lose Oz's answers.
-pub const OUTAGES: &[Fault] = &[
-    fault("out", FailureKind::Unreachable, Acts::Never),
-    fault("a gateway's 404", FailureKind::Foreign, Acts::Never),
-    fault("acted, then a gateway's 404", FailureKind::Foreign, Acts::AtOnce),
-];
+use self::faults::LATER;
+pub use self::faults::{FAULTS, Fault, OUTAGES, Outage};
 
 /// The least time of every answer.
 const LATENCY: Duration = Duration::from_millis(30);
@@ -115,7 +47,7 @@ pub struct Model {
 /// The connection of a process to the model.
 pub struct Wire {
     pub oz: Arc<Model>,
-    pub plug: Arc<CrashInjector>,
+    pub injector: Arc<FaultInjector>,
     /// Tells whether the process may send a request; `None`: it may send any.
     pub journal: Option<Memory>,
 }
@@ -147,17 +79,9 @@ struct State {
     analyses_end: Option<Timestamp>,
     /// All requests, with their times.
     pub record: Vec<(Timestamp, Ask)>,
+    /// The photo of each upload, whether or not it took effect.
+    uploads: Vec<(MatchId, Bytes)>,
     ids: u32,
-}
-
-/// A fault that lasts for a while.
-#[derive(Clone, Copy)]
-pub struct Outage {
-    pub from: Timestamp,
-    pub to: Timestamp,
-    /// Which requests; `None`: all.
-    pub of: Option<AskKind>,
-    pub fault: Fault,
 }
 
 /// A request that takes effect at a time, even if its sender is gone.
@@ -194,6 +118,7 @@ impl Model {
             echoes_metadata: true,
             analyses_end: None,
             record: Vec::new(),
+            uploads: Vec::new(),
             ids: 0,
         };
         Self { clock, state: Mutex::new(state) }
@@ -217,6 +142,11 @@ impl Model {
     /// Whether requests fail at random.
     pub fn fails_often(&self) -> bool {
         self.lock().fault_chance > 0.0
+    }
+
+    /// Whether requests fail often enough to be held back.
+    pub fn is_in_trouble(&self) -> bool {
+        self.fails_often() || self.lock().outage.is_some()
     }
 
     /// Starts and ends an outage, at its times.
@@ -276,6 +206,13 @@ impl Model {
         self.lock().record.clone()
     }
 
+    /// The photos of all uploads of a match, whether or not they took effect.
+    pub fn uploads_of(&self, id: MatchId) -> Vec<Bytes> {
+        let state = self.lock();
+        let theirs = state.uploads.iter().filter(|(of, _)| *of == id);
+        theirs.map(|(_, photo)| photo.clone()).collect()
+    }
+
     /// The photos of a match at Oz.
     pub fn photos_of(&self, id: MatchId) -> Vec<MediaId> {
         let (name, state) = (id.to_string(), self.lock());
@@ -298,7 +235,7 @@ impl Model {
 
     async fn answer(
         &self,
-        plug: &CrashInjector,
+        injector: &FaultInjector,
         n: usize,
         ask: &Ask,
         begun: Timestamp,
@@ -309,7 +246,7 @@ impl Model {
         let arrived = self.clock.now();
         let begun = if known.is_some() { (begun, left) } else { (begun, arrived) };
         let (fault, reply) = self.lock().arrive(n, ask, known, begun, arrived);
-        plug.pass(n, Point::Acted).await;
+        injector.pass(n, Point::Acted).await;
         self.clock.sleep(fault.map_or(Duration::ZERO, |fault| fault.delay)).await;
         match fault.and_then(|fault| Some((fault.failure?, fault.retry_after))) {
             Some((kind, retry_after)) => Err(Failure { retry_after, ..Failure::new(kind, "") }),
@@ -317,8 +254,11 @@ impl Model {
         }
     }
 
-    fn note(&self, ask: &Ask, is_entitled: bool) {
+    fn note(&self, ask: &Ask, photo: Option<Bytes>, is_entitled: bool) {
         let (now, mut state) = (self.clock.now(), self.lock());
+        if let Ask::UploadPhoto { match_id, .. } = ask {
+            state.uploads.push((*match_id, photo.unwrap_or_default()));
+        }
         state.record.push((now, ask.clone()));
         if !is_entitled {
             state.unentitled.push(format!("{ask:?} at {now:?}"));
@@ -328,14 +268,20 @@ impl Model {
 
 #[async_trait]
 impl Oz for Wire {
-    async fn perform(&self, ask: &Ask, _: Option<Bytes>, _: Sent<'_>) -> Result<Reply, Failure> {
+    async fn perform(
+        &self,
+        ask: &Ask,
+        photo: Option<Bytes>,
+        _: Sent<'_>,
+        _: AskTrace<'_>,
+    ) -> Result<Reply, Failure> {
         // The process may be paused between this check and the request: the service can't prevent
         // that.
         let (begun, is_entitled) = (self.oz.clock.now(), self.is_entitled(ask));
-        let n = self.plug.begin(Point::Before).await;
-        self.oz.note(ask, is_entitled);
-        let answer = self.oz.answer(&self.plug, n, ask, begun).await;
-        self.plug.pass(n, Point::After).await;
+        let n = self.injector.begin(Point::Before).await;
+        self.oz.note(ask, photo, is_entitled);
+        let answer = self.oz.answer(&self.injector, n, ask, begun).await;
+        self.injector.pass(n, Point::After).await;
         answer
     }
 }
@@ -351,7 +297,7 @@ impl Wire {
             Ask::StartAnalyses { biometry, .. } => {
                 held.iter().any(|m| m.source_media().as_ref() == Some(biometry))
             }
-            Ask::ReadFolder { .. } | Ask::ReadAnalysis { .. } => true,
+            Ask::ReadFolder { .. } | Ask::ReadAnalysis { .. } | Ask::ReadReference { .. } => true,
         };
         holds && journal.may_act()
     }
@@ -411,8 +357,8 @@ impl State {
         let reply = match fault.map_or(Acts::AtOnce, |fault| fault.acts) {
             Acts::AtOnce if known.is_some() => self.acted.remove(&n),
             Acts::AtOnce => Some(self.make(ask, now, is_stray)),
-            Acts::Later(delay) => {
-                let time = since.after(delay);
+            Acts::Later => {
+                let time = since.after(LATER);
                 self.later.push(Due { time, ask: ask.clone(), n: None, is_stray });
                 None
             }
@@ -472,6 +418,7 @@ impl State {
                 let (end, analysis) = all.into_iter().find(is_it).ok_or_else(missing)?;
                 Ok(Reply::Analysis(as_of(analysis, *end, now)))
             }
+            Ask::ReadReference { .. } => panic!("Oz has no library"),
         }
     }
 
@@ -531,7 +478,7 @@ fn made(reply: &Reply) -> Vec<String> {
         Reply::Started(analyses) => {
             analyses.iter().filter_map(|a| a.id.as_ref()).map(ToString::to_string).collect()
         }
-        Reply::Folder(_) | Reply::Analysis(_) => Vec::new(),
+        Reply::Folder(_) | Reply::Analysis(_) | Reply::Reference(_) => Vec::new(),
     }
 }
 

@@ -9,8 +9,9 @@ use crate::{
     domain::{LivenessPolicy, TenantId},
     simulation::{
         History,
-        caller::{Caller, Plan},
+        caller::{Caller, PhotoPlace, Plan},
         fault_injection::POINTS,
+        library::{self, LibraryModel, READ_FAULTS},
         oz::{Model, OUTAGES, Outage},
     },
 };
@@ -48,16 +49,49 @@ fn draw(seed: u64) -> History {
         let (from, to) = (History::at(from), History::at(to));
         history.oz.go_out(Outage { from, to, of: None, fault });
     }
-    let mut deaths: Vec<_> = (0..random.random_range(0..5))
+    let mut crashes: Vec<_> = (0..random.random_range(0..5))
         .map(|_| History::at(random.random_range(0.0..40.0)))
         .collect();
-    deaths.sort();
-    history.crash_times = deaths.into();
+    crashes.sort();
+    history.crash_times = crashes.into();
     if random.random_bool(0.5) {
         let point = POINTS[random.random_range(0..POINTS.len())];
-        history.plug.crash_at(random.random_range(0..40), point);
+        history.injector.crash_at(random.random_range(0..40), point);
     }
     history
+}
+
+/// The history of a seed, with most of the photos that are sent in the library instead.
+fn draw_by_key(seed: u64) -> History {
+    let mut history = draw(seed);
+    let mut random = StdRng::seed_from_u64(seed);
+    for caller in &mut history.callers {
+        *caller = moved_to_library(&mut random, caller);
+    }
+    trouble_library(&mut random, &history.library);
+    history
+}
+
+/// The same caller, perhaps with its photo in the library: it never calls again then.
+pub fn moved_to_library(random: &mut StdRng, caller: &Arc<Caller>) -> Arc<Caller> {
+    let (is_moved, is_missing) = (random.random_bool(0.8), random.random_bool(0.1));
+    if !is_moved || caller.plan.photo != PhotoPlace::Call {
+        return Arc::clone(caller);
+    }
+    let photo = if is_missing { PhotoPlace::Nowhere } else { PhotoPlace::Library };
+    Caller::new(Plan { photo, comes_back: None, ..caller.plan.clone() })
+}
+
+/// Lets reads of the library go wrong.
+pub fn trouble_library(random: &mut StdRng, library: &LibraryModel) {
+    library.fail_often([0.0, 0.1, 0.3, 0.7][random.random_range(0..4)]);
+    if random.random_bool(0.3) {
+        let from = random.random_range(0.0..20.0);
+        let to = from + random.random_range(1.0..200.0);
+        let fault = READ_FAULTS[random.random_range(0..READ_FAULTS.len())];
+        let (from, to) = (History::at(from), History::at(to));
+        library.go_out(library::Outage { from, to, fault });
+    }
 }
 
 /// A random plan of a caller. It may share the folder of an earlier caller.
@@ -77,7 +111,7 @@ pub fn some_plan(random: &mut StdRng, oz: &Model, others: &[Arc<Caller>], n: u32
         request_id: format!("order-{n}").parse().expect("an id"),
         folder_id,
         image,
-        sends_photo: is_sent,
+        photo: if is_sent { PhotoPlace::Call } else { PhotoPlace::Folder },
         policy: [Report, Require, Run][random.random_range(0..3)],
         timeout: Duration::from_secs(random.random_range(20..300)),
         arrives: History::at(random.random_range(0.0..20.0)),
@@ -97,25 +131,42 @@ pub fn wanted() -> (u64, u64) {
 #[test]
 fn every_history_keeps_every_promise() {
     let (first, seeds) = wanted();
-    let (mut deaths, mut operations) = (0, 0);
+    let (mut crashes, mut operations) = (0, 0);
     for seed in REGRESSIONS.iter().copied().chain(first..first + seeds) {
         let mut history = draw(seed);
         history.run();
-        deaths += history.crashes;
-        operations += history.plug.operations();
+        crashes += history.crashes;
+        operations += history.injector.operations();
     }
-    println!("seeds: {seeds}, deaths: {deaths}, operations: {operations}, broken promises: 0");
+    println!("seeds: {seeds}, crashes: {crashes}, operations: {operations}, broken promises: 0");
+}
+
+#[test]
+fn every_history_with_photos_in_the_library_keeps_every_promise() {
+    let (first, seeds) = wanted();
+    let (mut crashes, mut operations, mut reads) = (0, 0, 0);
+    for seed in first..first + seeds {
+        let mut history = draw_by_key(seed);
+        history.run();
+        crashes += history.crashes;
+        operations += history.injector.operations();
+        reads += history.library.reads().len();
+    }
+    println!(
+        "seeds with a library: {seeds}, crashes: {crashes}, operations: {operations}, reads of \
+         photos: {reads}, broken promises: 0"
+    );
 }
 
 #[test]
 fn a_history_repeats_from_its_seed() {
-    for seed in 1..20 {
+    for (seed, draw) in (1..20).flat_map(|seed| [(seed, draw as fn(_) -> _), (seed, draw_by_key)]) {
         let traces = [(); 2].map(|()| {
-            let mut history = draw(seed);
+            let mut history: History = draw(seed);
             history.run();
             let seen: Vec<_> = history.callers.iter().flat_map(|it| it.seen()).collect();
             let seen: Vec<_> = seen.into_iter().map(|it| (it.names, it.time)).collect();
-            (history.plug.operations(), history.crashes, history.clock.now(), seen)
+            (history.injector.operations(), history.crashes, history.clock.now(), seen)
         });
         assert_eq!(traces[0], traces[1], "seed {seed}");
     }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::simulator::answer::UNLICENSED;
 use crate::simulator::clock::Millis;
 use crate::simulator::media::{MediaKind, Medium, SourceMedium};
-use crate::simulator::script::{Outcome, Switches};
+use crate::simulator::script::{Outcome, Switches, Unlicensed};
 use crate::simulator::verdict::{self, Scores};
 
 /// What an analysis checks.
@@ -94,7 +95,7 @@ pub enum Basis {
     Rule,
     /// The outcome that the folder was made with.
     Folder,
-    /// A switch: `undecodable`, `confidence_spoofing`, `too_few_media`.
+    /// A switch: `undecodable`, `confidence_spoofing`, `too_few_media`, `biometry_unlicensed`.
     Switch,
     /// The pictures were compared.
     Pictures,
@@ -201,6 +202,9 @@ impl Ending {
     }
 
     fn biometry(media: &[&Medium], params: &Value, on: &Switches) -> Ending {
+        if on.biometry_unlicensed == Unlicensed::Failed {
+            return Ending::failed(UNLICENSED, Basis::Switch);
+        }
         if media.len() < 2 {
             return Ending::failed("biometry needs at least two media", Basis::Switch);
         }

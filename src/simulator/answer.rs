@@ -95,6 +95,11 @@ impl Refusal {
         Refusal::new(403, 9, "You have not access to this resource")
     }
 
+    /// Oz has no licence for this type of analysis. The words are made up.
+    pub fn unlicensed() -> Refusal {
+        Refusal::new(403, 9, UNLICENSED)
+    }
+
     /// The object or the path does not exist.
     pub fn not_exist() -> Refusal {
         Refusal::new(404, 10, "Object not exist")
@@ -105,6 +110,9 @@ impl Refusal {
         json!({"error_code": self.code, "error_message": self.message, "details": null})
     }
 }
+
+/// What an Oz without a licence for face matching says.
+pub const UNLICENSED: &str = "License does not allow biometry";
 
 /// Oz's error body for a status that a rule sets.
 pub fn body_for(status: u16) -> Value {

@@ -45,6 +45,8 @@ fn is_plain(on: &Switches) -> bool {
         || on.extra_fields
         || on.optional_fields_missing
         || on.media_meta_data_missing
+        || on.media_meta_data_dropped
+        || on.clock_offset_seconds != 0
         || on.original_name_missing
         || on.lower_case_words
         || on.state_missing
@@ -68,6 +70,8 @@ fn translated_object(members: Map<String, Value>, on: &Switches) -> Map<String, 
         if is_error {
             let key = if on.error_details && key == "details" { "error_details" } else { &key };
             dressed.insert(key.to_owned(), value);
+        } else if on.media_meta_data_dropped && is_medium && key == FOREIGN {
+            dressed.insert(key, json!({}));
         } else if !is_missing(&key, is_medium, on) {
             insert(&mut dressed, key, value, on);
         }
@@ -89,9 +93,7 @@ fn is_missing(key: &str, is_medium: bool, on: &Switches) -> bool {
 fn insert(members: &mut Map<String, Value>, key: String, value: Value, on: &Switches) {
     let value = match value {
         value if key == FOREIGN => value,
-        Value::Number(number) if on.timestamps_as_integers && is_time(&key) => {
-            Value::Number(whole(&number))
-        }
+        Value::Number(number) if is_time(&key) => Value::Number(time(number, on)),
         Value::String(word) if on.lower_case_words && WORDS.contains(&key.as_str()) => {
             Value::String(word.to_lowercase())
         }
@@ -113,6 +115,14 @@ fn insert(members: &mut Map<String, Value>, key: String, value: Value, on: &Swit
 
 fn is_time(key: &str) -> bool {
     key.starts_with("time_") || key == "expire_date"
+}
+
+/// A time by Oz's clock, in the form that the switches set.
+fn time(number: Number, on: &Switches) -> Number {
+    let offset = on.clock_offset_seconds;
+    let shifted = number.as_f64().and_then(|seconds| Number::from_f64(seconds + offset as f64));
+    let time = if offset == 0 { number } else { shifted.unwrap_or(number) };
+    if on.timestamps_as_integers { whole(&time) } else { time }
 }
 
 fn whole(number: &Number) -> Number {
@@ -145,6 +155,17 @@ mod tests {
         let expected = json!({"analysis_id": "a", "state": "finished", "time_created": 1,
                               "meta_data": {"state": "MINE", "time_x": 1.5}});
         assert_eq!(translate(analysis(), &on), expected);
+    }
+
+    #[test]
+    fn all_times_are_by_oz_s_clock() {
+        let on = Switches { clock_offset_seconds: -600, ..Switches::default() };
+        let session = json!({"expire_date": 1_000.5, "session_id": "s", "time_updated": null});
+        let expected = json!({"expire_date": 400.5, "session_id": "s", "time_updated": null});
+        assert_eq!(translate(session, &on), expected);
+        let on = Switches { timestamps_as_integers: true, ..on };
+        let expected = json!({"analyse_id": "a", "time_created": 400});
+        assert_eq!(translate(json!({"analyse_id": "a", "time_created": 1_000.5}), &on), expected);
     }
 
     #[test]

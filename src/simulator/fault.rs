@@ -1,16 +1,17 @@
 //! HTTP answers, and what a rule makes of them: another status or body, truncated, or slow.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
 use crate::simulator::answer::{OzReply, Refusal, body_for, proxy_page};
+use crate::simulator::clock::Millis;
 use crate::simulator::dialect;
 use crate::simulator::script::{Action, Switches};
 
@@ -84,6 +85,20 @@ impl HttpAnswer {
     /// The same, with `Connection: close`.
     pub fn closing(mut self) -> HttpAnswer {
         self.headers.push((CONNECTION, HeaderValue::from_static("close")));
+        self
+    }
+
+    /// The same, with the time by Oz's clock as `Date`: `now` is the simulator's, with the time that
+    /// a tester skipped.
+    pub fn dated(mut self, now: Millis, on: &Switches) -> HttpAnswer {
+        let offset = Duration::from_secs(on.clock_offset_seconds.unsigned_abs());
+        let now = UNIX_EPOCH + Duration::from_millis(now);
+        let there = match on.clock_offset_seconds {
+            0.. => now.checked_add(offset),
+            ..0 => now.checked_sub(offset),
+        };
+        let date = there.map(|there| HeaderValue::from_str(&httpdate::fmt_http_date(there)));
+        self.headers.extend(date.and_then(Result::ok).map(|date| (DATE, date)));
         self
     }
 

@@ -51,7 +51,7 @@ pub use endpoint::Endpoint;
 pub use record::{Answered, RecordedRequest, RecordedUpload};
 pub use script::{
     Action, AnalysisIdName, Gateway, LoginCode, Outcome, RequestMatch, Rule, Script, ScriptError,
-    Switches, TooFewMedia,
+    Switches, TooFewMedia, TrailingSlash, Unlicensed,
 };
 pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
 pub use tls::{Tls, TlsError};

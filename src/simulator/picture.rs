@@ -6,7 +6,7 @@
 use std::io::{Cursor, Read};
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 /// Largest picture that is decoded, in pixels: as many as the largest phone cameras make.
 const PIXELS_MAX: u64 = 100_000_000;
@@ -16,6 +16,10 @@ const DECODE_BYTES_MAX: u64 = 4 * PIXELS_MAX;
 const FRAMES_MAX: usize = 32;
 /// Unpacked bytes of one frame: a frame is a photo, and Oz takes photos of up to 10 MiB.
 const FRAME_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Side of the largest picture that is resized as it is. A larger one is reduced first, by a loop
+/// that is quick in builds without optimisation, too: a phone's photo would take seconds there.
+const REDUCED_SIDE: u32 = 128;
 
 /// Side of the grid on which the brightness of neighbouring cells is compared.
 const GRID: u32 = 16;
@@ -150,9 +154,38 @@ fn decode(bytes: &[u8]) -> Option<DynamicImage> {
         return None;
     }
     let orientation = decoder.orientation().ok()?;
-    let mut picture = DynamicImage::from_decoder(decoder).ok()?;
+    let mut picture = reduced(DynamicImage::from_decoder(decoder).ok()?);
     picture.apply_orientation(orientation);
     Some(picture)
+}
+
+/// A picture whose sides are divided by the whole number that makes them no longer than
+/// [`REDUCED_SIDE`]. Each pixel is the mean of its block; blocks that aren't whole are left out.
+fn reduced(picture: DynamicImage) -> DynamicImage {
+    let factor = picture.width().max(picture.height()).div_ceil(REDUCED_SIDE);
+    let (width, height) = (picture.width() / factor, picture.height() / factor);
+    if factor == 1 || width == 0 || height == 0 {
+        return picture;
+    }
+    let picture = picture.into_rgb8();
+    let row_bytes = 3 * picture.width() as usize;
+    let (factor, width, height) = (factor as usize, width as usize, height as usize);
+    let mut means = Vec::with_capacity(3 * width * height);
+    for rows in picture.as_raw().chunks_exact(factor * row_bytes).take(height) {
+        let mut sums = vec![[0_usize; 3]; width];
+        for row in rows.chunks_exact(row_bytes) {
+            for (sum, block) in sums.iter_mut().zip(row.chunks_exact(3 * factor)) {
+                for pixel in block.chunks_exact(3) {
+                    sum[0] += usize::from(pixel[0]);
+                    sum[1] += usize::from(pixel[1]);
+                    sum[2] += usize::from(pixel[2]);
+                }
+            }
+        }
+        means.extend(sums.as_flattened().iter().map(|sum| (sum / (factor * factor)) as u8));
+    }
+    let reduced = RgbImage::from_raw(width as u32, height as u32, means);
+    DynamicImage::ImageRgb8(reduced.expect("there are three bytes for each pixel"))
 }
 
 /// For each cell of the grid: whether its right and its lower neighbour are brighter (1), darker
@@ -184,8 +217,8 @@ fn colours(picture: &DynamicImage) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
     use image::codecs::jpeg::JpegEncoder;
-    use image::{Rgb, RgbImage};
 
     use super::*;
     use crate::simulator::sample;
@@ -221,6 +254,21 @@ mod tests {
             let score = likeness(sample::portrait_jpeg(), &jpeg(&scaled, 70));
             assert!(score > 0.9, "{side} pixels: {score}");
         }
+    }
+
+    #[test]
+    fn a_large_picture_is_reduced_to_the_means_of_its_blocks() {
+        let stripes = |x: u32, y: u32| Rgb([(x % 3) as u8, (3 * (y % 3)) as u8, 200]);
+        let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(300, 8, stripes));
+        let reduced = reduced(picture).into_rgb8();
+        assert_eq!(reduced.dimensions(), (100, 2));
+        assert!(reduced.pixels().all(|pixel| *pixel == Rgb([1, 3, 200])));
+    }
+
+    #[test]
+    fn a_picture_without_a_whole_block_is_not_reduced() {
+        let line = DynamicImage::ImageRgb8(RgbImage::new(300, 2));
+        assert_eq!(reduced(line.clone()), line);
     }
 
     #[test]

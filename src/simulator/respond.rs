@@ -208,7 +208,7 @@ async fn perform(call: &ApiCall) -> HttpAnswer {
         }
         Err(refusal) => HttpAnswer::refused(&refusal, &call.on),
     };
-    fault::shaped(answer, action, &call.on)
+    fault::shaped(answer, action, &call.on).dated(call.world.clock.now(), &call.on)
 }
 
 fn is_answered_by_rule(action: &Action) -> bool {

@@ -6,6 +6,7 @@
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
     panic::PanicHookInfo,
+    sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
@@ -14,8 +15,17 @@ use crate::config::ALWAYS_LOGGED;
 /// Replaces a message that may quote data.
 const WITHHELD: &str = "[withheld: it may quote data]";
 
+/// Panics of this process since its start.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// How many panics this process has had. Each is a bug.
+pub fn count() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
 /// Logs a panic, with its backtrace if `RUST_BACKTRACE` is set.
 pub fn tell(panic: &PanicHookInfo<'_>) {
+    PANICS.fetch_add(1, Ordering::Relaxed);
     let message = panic.payload().downcast_ref::<&'static str>().copied();
     let backtrace = Backtrace::capture();
     let has_backtrace = backtrace.status() == BacktraceStatus::Captured;

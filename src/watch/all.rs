@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     domain::{Cursor, Match, Position, TenantId, Timestamp},
     journal::{self, Filter},
+    metrics::{Invariant, OpenStream, StreamKind},
     watch::{Ended, Entry, Update, WatchInner, pages::PageOfAll},
 };
 
@@ -50,6 +51,9 @@ pub struct FollowAll {
     floor: Position,
     /// `None` before the first message, which is sent at once.
     silent_since: Option<Timestamp>,
+    /// When the stream was opened: later updates are live.
+    opened: Timestamp,
+    _open: OpenStream,
     over: bool,
 }
 
@@ -64,6 +68,7 @@ impl FollowAll {
         floor: Position,
     ) -> Self {
         let looks = inner.pages.looks.subscribe();
+        let (opened, _open) = (inner.clock.now(), inner.metrics.opened(StreamKind::All));
         Self {
             inner,
             tenant,
@@ -77,6 +82,8 @@ impl FollowAll {
             after,
             floor,
             silent_since: None,
+            opened,
+            _open,
             over: false,
         }
     }
@@ -95,7 +102,9 @@ impl FollowAll {
         }
         loop {
             if let Some(entry) = page.as_deref().and_then(|page| self.next_of(page)) {
-                self.silent_since = Some(self.inner.clock.now());
+                let now = self.inner.clock.now();
+                self.inner.note_sent(&entry, self.opened, now);
+                self.silent_since = Some(now);
                 self.held = page.filter(|_| self.inner.pages.may_be_held());
                 return Some(Ok(Update::Event(entry)));
             }
@@ -129,6 +138,8 @@ impl FollowAll {
     fn next_of(&mut self, page: &PageOfAll) -> Option<Arc<Entry>> {
         while let Some(entry) = page.entries.get(self.index) {
             self.index += 1;
+            let goes_on = entry.recorded.position > self.after.position;
+            self.inner.invariants.check(Invariant::PositionOrder, goes_on);
             self.after = entry.recorded.place();
             if selects(&self.tenant, &self.filter, &entry.snapshot) {
                 return Some(Arc::clone(entry));

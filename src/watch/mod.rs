@@ -30,8 +30,12 @@ use crate::{
     clock::Clock,
     domain::{Cursor, Match, MatchId, Position, Progress, Sequence, TenantId, Timestamp},
     journal::{self, Erasures, Feed, Identity, Reader, Start},
+    metrics::{Invariant, Invariants, WatchMetrics},
     outage::Outage,
-    watch::{log::Registry, pages::Pages},
+    watch::{
+        log::{Log, Registry},
+        pages::Pages,
+    },
 };
 
 /// How many events the tail reads from the journal at once.
@@ -61,6 +65,8 @@ struct WatchInner {
     clock: Clock,
     logs: Registry,
     pages: Pages,
+    metrics: WatchMetrics,
+    invariants: Invariants,
     tasks: TaskTracker,
     /// Cancelled at the start of a drain: new streams are refused, and the journal is read once
     /// more.
@@ -130,6 +136,8 @@ impl Watch {
             config,
             pages: Pages::new(Arc::clone(&reader)),
             logs: Registry::default(),
+            metrics: WatchMetrics::default(),
+            invariants: Invariants::default(),
             reader,
             identity,
             wake,
@@ -301,6 +309,16 @@ impl Watch {
         self.0.logs.watched()
     }
 
+    /// What streams count.
+    pub fn metrics(&self) -> &WatchMetrics {
+        &self.0.metrics
+    }
+
+    /// The promises that streams have found broken.
+    pub fn invariants(&self) -> &Invariants {
+        &self.0.invariants
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors
@@ -351,6 +369,22 @@ impl WatchInner {
                 () = self.clock.sleep(TAIL_INTERVAL) => {}
                 () = self.draining.cancelled() => {}
             }
+        }
+    }
+
+    /// Completes the log of a match. Events of a store that contradict each other break a promise.
+    async fn refresh(&self, log: &Log) -> Result<(), journal::Error> {
+        let refreshed = log.refresh(self.reader.as_ref()).await;
+        let is_corrupt = matches!(refreshed, Err(journal::Error::Corrupt(_)));
+        self.invariants.check(Invariant::EventOrder, !is_corrupt);
+        refreshed
+    }
+
+    /// Observes how long after its commit an update is sent over a stream that was open before.
+    fn note_sent(&self, entry: &Entry, opened: Timestamp, now: Timestamp) {
+        let committed = entry.recorded.time;
+        if committed >= opened {
+            self.metrics.sent(now.since(committed));
         }
     }
 

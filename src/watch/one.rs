@@ -5,6 +5,7 @@ use std::{pin::pin, sync::Arc};
 
 use crate::{
     domain::{MatchId, Sequence, Timestamp},
+    metrics::{Invariant, OpenStream, StreamKind},
     watch::{
         Ended, Update, WatchInner,
         log::{Log, LogRead},
@@ -21,6 +22,9 @@ pub struct Follow {
     /// How many changes of progress it has seen; `None` if the caller doesn't want progress.
     progress_seen: Option<u64>,
     silent_since: Timestamp,
+    /// When the stream was opened: later updates are live.
+    opened: Timestamp,
+    _open: OpenStream,
     over: bool,
 }
 
@@ -32,20 +36,30 @@ impl Follow {
         include_progress: bool,
     ) -> Result<Self, Ended> {
         let log = inner.logs.open(id);
-        log.refresh(inner.reader.as_ref()).await?;
+        inner.refresh(&log).await?;
         if after > log.reached() {
             // The caller may have seen events on another replica that were not read here yet.
             log.distrust();
-            log.refresh(inner.reader.as_ref()).await?;
+            inner.refresh(&log).await?;
         }
         match log.reached() {
             Sequence::ZERO => return Err(Ended::Absent),
             reached if after > reached => return Err(Ended::Ahead { reached }),
             _ => {}
         }
-        let silent_since = inner.clock.now();
+        let opened = inner.clock.now();
         let progress_seen = include_progress.then_some(0);
-        Ok(Self { inner, log, after, progress_seen, silent_since, over: false })
+        let _open = inner.metrics.opened(StreamKind::One);
+        Ok(Self {
+            inner,
+            log,
+            after,
+            progress_seen,
+            silent_since: opened,
+            opened,
+            _open,
+            over: false,
+        })
     }
 
     /// The next update; `None` after the closing one. Cancel-safe: it may be dropped and called
@@ -62,7 +76,7 @@ impl Follow {
             if wants_progress {
                 progressed.as_mut().enable();
             }
-            if let Err(failure) = log.refresh(self.inner.reader.as_ref()).await {
+            if let Err(failure) = self.inner.refresh(&log).await {
                 return self.end(failure.into());
             }
             if self.has_seen_the_end() {
@@ -86,9 +100,13 @@ impl Follow {
     fn look(&mut self) -> Option<Option<Result<Update, Ended>>> {
         match self.log.look(self.after, self.progress_seen) {
             LogRead::Entry(entry) => {
+                let now = self.inner.clock.now();
+                let is_next = entry.recorded.sequence == self.after.next();
+                self.inner.invariants.check(Invariant::UpdateOrder, is_next);
+                self.inner.note_sent(&entry, self.opened, now);
                 self.after = entry.recorded.sequence;
                 self.over = entry.snapshot.has_ended();
-                self.silent_since = self.inner.clock.now();
+                self.silent_since = now;
                 Some(Some(Ok(Update::Event(entry))))
             }
             LogRead::Progress(progress, count) => {

@@ -49,6 +49,8 @@ const MICROSECOND: Duration = Duration::from_micros(1);
 struct Faults {
     /// Whether reads of events fail.
     is_failing: AtomicBool,
+    /// Whether reads of events leave out the second event of each match.
+    is_damaged: AtomicBool,
 }
 
 #[async_trait]
@@ -58,7 +60,19 @@ impl Hook for Faults {
             matches!(operation, Operation::Events | Operation::Tail | Operation::Page { .. });
         match reads && self.is_failing.load(Ordering::Relaxed) {
             true => Err(Error::Unavailable(Arc::new(std::fmt::Error))),
-            false => running.await,
+            false => Ok(self.damaged(running.await?)),
+        }
+    }
+}
+
+impl Faults {
+    fn damaged(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Events(mut events) if self.is_damaged.load(Ordering::Relaxed) => {
+                events.retain(|recorded| recorded.sequence != Sequence(2));
+                Answer::Events(events)
+            }
+            answer => answer,
         }
     }
 }

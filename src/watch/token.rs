@@ -23,6 +23,9 @@ const SEAL_BYTES: usize = 16;
 const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
+/// Length of a sealed resume token before it is written as text, in bytes.
+const RESUME_BYTES: usize = 1 + 3 * size_of::<u64>() + SEAL_BYTES;
+
 /// The token with which callers of a tenant resume after a cursor.
 pub fn write(identity: &Identity, tenant: &TenantId, cursor: Cursor) -> String {
     written(&identity.keys, tenant, identity.origin_of(cursor.incarnation), cursor.position)
@@ -30,7 +33,8 @@ pub fn write(identity: &Identity, tenant: &TenantId, cursor: Cursor) -> String {
 
 fn written(keys: &Keys, tenant: &TenantId, origin: Origin, position: Position) -> String {
     let Origin { store, incarnation } = origin;
-    let mut body = vec![RESUME];
+    let mut body = Vec::with_capacity(RESUME_BYTES);
+    body.push(RESUME);
     for number in [store, incarnation, position.0] {
         body.extend(number.to_be_bytes());
     }

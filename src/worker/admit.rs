@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{
-        Exhausted, Limit, Match, MatchId, Recorded, RequestId, Spec, TenantId, VolatileState, state,
-    },
+    domain::{Exhausted, Limit, Match, MatchId, Recorded, Spec, TenantId, VolatileState, state},
     journal::{self, Admitted, Claim, Key, Takeover},
+    metrics::Phase,
     sync::lock,
     worker::{
         driver::Driver, photo_memory::Photo, registry::Registration, slots::UnfinishedSlot,
@@ -71,6 +69,8 @@ impl Admission {
         if context.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
+        let steady = context.clock.steady();
+        let began = steady.now();
         let slot = match self.slot(&spec.tenant, photo.as_ref()) {
             Ok(slot) => slot,
             Err(refused) => return self.admit_repeat(&spec, photo, refused).await,
@@ -81,6 +81,7 @@ impl Admission {
         let registration = self.supervisor.registry.register(id, photo.clone());
         match context.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => {
+                context.metrics.phase(Phase::Admitted, steady.now().since(began));
                 Ok(self.accepted(&recorded, claim, registration, slot)?)
             }
             Admitted::Known(known) => {
@@ -127,16 +128,11 @@ impl Admission {
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
-        info!(
-            match.id = %m.id,
-            request.id = m.spec.request_id.as_ref().map(RequestId::as_str),
-            oz.folder_id = %m.spec.folder_id,
-            "match accepted"
-        );
         let context = Arc::clone(&self.supervisor.context);
         let volatile = VolatileState::fresh(context.clock.now());
         registration.set_claim(claim);
         let driver = Driver::new(context, m.clone(), claim, volatile, registration);
+        driver.log_accepted();
         self.supervisor.spawn(driver, slot);
         Ok(m)
     }
@@ -154,6 +150,11 @@ impl Admission {
         }
         let photo = photo.filter(|_| !known.is_safe());
         let registry = &self.supervisor.registry;
+        if let Some(trace) = &spec.trace
+            && self.supervisor.context.tracer.is_on()
+        {
+            registry.note_repeat(known.id, trace.context);
+        }
         // A match with events of a later version is left to the replicas that know them.
         if known.has_ended() || known.is_foreign {
             return Ok(known);

@@ -3,19 +3,22 @@
 
 mod log;
 mod record;
+mod reference;
 mod request;
+mod spans;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use tracing::info;
 
 use crate::{
-    domain::{Match, Policy, Step, TenantId, Timestamp, VolatileState, next_step},
+    domain::{Match, Policy, State, Step, TenantId, Timestamp, VolatileState, next_step},
     journal::{Claim, ClaimStatus},
+    metrics::UnfinishedMatch,
+    trace::MatchTrace,
     worker::{
         context::Context,
-        driver::log::OzTrouble,
+        driver::{log::Trouble, reference::ReferencePhoto},
         registry::{DriverHandle, Registration},
     },
 };
@@ -37,9 +40,18 @@ pub struct Driver {
     end: DriverEnd,
     /// The version of our credentials when the last request was sent.
     credentials_version: u64,
-    /// Why Oz last failed, for this match or for others. The log line of the event that reports the
-    /// trouble shows it.
-    trouble: Option<OzTrouble>,
+    /// Why Oz or the photo library last failed, for this match or for others. The log line of the
+    /// event that reports the trouble shows it.
+    trouble: Option<Trouble>,
+    /// The photo from the library, for the attempt to upload it that follows.
+    reference: Option<ReferencePhoto>,
+    counted: UnfinishedMatch,
+    /// Since when the match is in its phase; `None` if this driver hasn't seen the phase begin.
+    phase_since: Option<Timestamp>,
+    /// The trace of the match, as long as this driver drives it.
+    trace: MatchTrace,
+    /// Whether the log still has to say that this driver has taken the match over.
+    is_resumed: bool,
 }
 
 /// How a driver ends, and what is left to do.
@@ -85,7 +97,10 @@ impl Driver {
         registration: Registration,
     ) -> Self {
         let handle = Arc::clone(registration.handle());
+        let trace = MatchTrace::begin(&context.tracer, m.id, claim.epoch, m.spec.trace.as_ref());
         let (end, trouble, credentials_version) = (DriverEnd::Over, None, 0);
+        let counted = context.metrics.unfinished(&m);
+        let phase_since = (m.state == State::Accepted).then_some(m.create_time);
         Self {
             context,
             m,
@@ -96,7 +111,18 @@ impl Driver {
             end,
             credentials_version,
             trouble,
+            reference: None,
+            counted,
+            phase_since,
+            trace,
+            is_resumed: false,
         }
+    }
+
+    /// The same driver, for a match that another driver had before.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self { is_resumed: true, ..self }
     }
 
     /// The tenant of the match.
@@ -106,8 +132,10 @@ impl Driver {
 
     /// Drives the match until it ends, another replica takes it over, or the server drains.
     pub async fn run(mut self) -> Exit {
-        // After a panic nothing but the claim is used.
-        match AssertUnwindSafe(self.drive()).catch_unwind().await {
+        let driven = AssertUnwindSafe(self.drive()).catch_unwind().await;
+        self.trace.end(self.handle.take_repeats());
+        // After a panic nothing else but the claim is used.
+        match driven {
             Ok(()) => self.exit(),
             Err(_) => Exit::Panicked(self.claim),
         }
@@ -234,7 +262,7 @@ impl Driver {
     }
 
     fn lost(&mut self) -> Flow {
-        info!(match.id = %self.m.id, "claim lost: the match has ended elsewhere, or another replica drives it");
+        self.log_lost();
         self.end = DriverEnd::Lost;
         Flow::Over
     }

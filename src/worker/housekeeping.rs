@@ -7,12 +7,16 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future};
 use tracing::{error, info};
 
 use crate::{
-    journal::{self, Chore},
-    worker::{context::Context, driver::Driver, slots::UnfinishedSlot, supervisor::Supervisor},
+    domain::Match,
+    journal::{self, Chore, Claim},
+    worker::{
+        context::Context, driver::Driver, registry::PendingClaim, slots::UnfinishedSlot,
+        supervisor::Supervisor,
+    },
 };
 
 /// Matches per claim: a page that is folded in a few milliseconds.
@@ -91,48 +95,75 @@ async fn claim_loop(supervisor: Arc<Supervisor>) {
     }
 }
 
+/// A page of claimed matches, and the announcement of their claims.
+struct ClaimedPage<'a> {
+    matches: Vec<(Match, Claim)>,
+    _announced: PendingClaim<'a>,
+}
+
+/// The drivers of claimed matches, by pages.
+type Drivers = Vec<Vec<(Driver, UnfinishedSlot)>>;
+
 /// Claims all pages before it starts the first driver: the polls of drivers would delay the claims.
 /// If a page fails or panics, the matches claimed before it are driven all the same.
 async fn claim_unheld(supervisor: &Arc<Supervisor>) -> Result<(), journal::Error> {
-    let mut claimed = Vec::new();
+    let mut claimed = Drivers::new();
     let outcome = AssertUnwindSafe(claim_pages(supervisor, &mut claimed)).catch_unwind().await;
-    if !claimed.is_empty() {
-        info!(matches = claimed.len(), "unclaimed matches claimed: this replica drives them now");
+    let matches: usize = claimed.iter().map(Vec::len).sum();
+    if matches > 0 {
+        info!(matches, "unclaimed matches claimed: this replica drives them now");
     }
-    for (driver, slot) in claimed {
+    for (driver, slot) in claimed.into_iter().flatten() {
         supervisor.spawn(driver, slot);
     }
     outcome.unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
 /// Claims pages up to the limit of unfinished matches: other replicas may have room for the rest.
-async fn claim_pages(
-    supervisor: &Supervisor,
-    claimed: &mut Vec<(Driver, UnfinishedSlot)>,
-) -> Result<(), journal::Error> {
-    loop {
-        let room = supervisor.slots.free();
-        if room == 0 {
-            return Ok(());
-        }
-        let _pending = supervisor.registry.expect_claim();
-        let page = supervisor.context.writer.claim(room.min(CLAIM_PAGE)).await?;
-        supervisor.slots.note_backlog(page.len() == room);
-        if page.is_empty() {
-            return Ok(());
-        }
-        let drivers = page.into_iter().filter_map(|(m, claim)| supervisor.revive(m, claim));
-        claimed.extend(drivers.map(|driver| {
-            let slot = supervisor.slots.take(driver.tenant());
-            (driver, slot)
-        }));
+/// While the drivers of a page are made, the journal reads the next one.
+async fn claim_pages(supervisor: &Supervisor, claimed: &mut Drivers) -> Result<(), journal::Error> {
+    let mut page = claim_page(supervisor, 0).await?;
+    while let Some(current) = page {
+        let next = claim_page(supervisor, current.matches.len());
+        let making = async { claimed.push(drivers(supervisor, current)) };
+        let (next, ()) = future::join(next, making).await;
+        page = next?;
     }
+    Ok(())
+}
+
+/// Claims a page, while so many claimed matches have no slot yet. `None` if there is no room for
+/// more, or no match that no replica holds.
+async fn claim_page(
+    supervisor: &Supervisor,
+    without_slot: usize,
+) -> Result<Option<ClaimedPage<'_>>, journal::Error> {
+    let room = supervisor.slots.free().saturating_sub(without_slot);
+    if room == 0 {
+        return Ok(None);
+    }
+    let announced = supervisor.registry.expect_claim();
+    let matches = supervisor.context.writer.claim(room.min(CLAIM_PAGE)).await?;
+    supervisor.slots.note_backlog(matches.len() == room);
+    let page = ClaimedPage { matches, _announced: announced };
+    Ok(Some(page).filter(|page| !page.matches.is_empty()))
+}
+
+/// The drivers of a page's matches.
+fn drivers(supervisor: &Supervisor, page: ClaimedPage<'_>) -> Vec<(Driver, UnfinishedSlot)> {
+    let revived = page.matches.into_iter().filter_map(|(m, claim)| supervisor.revive(m, claim));
+    let with_slot = |driver: Driver| {
+        let slot = supervisor.slots.take(driver.tenant());
+        (driver, slot)
+    };
+    revived.map(with_slot).collect()
 }
 
 // Erasing.
 
-/// Erases expired matches, and enters the matches that replicas of an older version wrote into the
-/// indexes of lists, until the drain. A task of its own, so that its backlog doesn't delay claims.
+/// Erases expired matches, enters the matches that replicas of an older version wrote into the
+/// indexes of lists, and drops buffers that no photo uses any more, until the drain. A task of its
+/// own, so that its backlog doesn't delay claims.
 async fn erase_loop(supervisor: Arc<Supervisor>) {
     let context = &supervisor.context;
     loop {
@@ -142,6 +173,7 @@ async fn erase_loop(supervisor: Arc<Supervisor>) {
         if let Err(failure) = enlist(context).await {
             context.store_failed(&failure, "matches of an older version not indexed: will retry");
         }
+        context.photo_memory.drop_unused_buffers();
         tokio::select! {
             biased;
             () = context.draining.cancelled() => return,
@@ -155,7 +187,10 @@ async fn erase_expired(context: &Context) -> Result<(), journal::Error> {
     while !context.draining.is_cancelled() {
         match context.writer.tidy(Chore::EraseExpired, ERASE_PAGE).await? {
             0 => break,
-            matches => info!(matches, "matches erased at the end of their retention"),
+            matches => {
+                context.metrics.erased.inc_by(matches as u64);
+                info!(matches, "matches erased at the end of their retention");
+            }
         }
     }
     Ok(())

@@ -5,14 +5,17 @@
 //! supplies the time, the jitter and the tenants' weights, logs when the breaker opens or closes,
 //! and ensures that no permit is lost.
 
-mod line;
 mod permits;
+mod request_queue;
 #[cfg(test)]
 mod tests;
 
 use std::{
     num::NonZeroU32,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::sync::{Notify, oneshot};
@@ -28,7 +31,7 @@ use crate::{
     },
     oz::Jitter,
     sync::lock,
-    worker::limiter::{line::Line, permits::PermitCount},
+    worker::limiter::{permits::PermitCount, request_queue::RequestQueue},
 };
 
 /// Limits on requests to Oz, for all replicas together.
@@ -43,11 +46,11 @@ pub struct OzLimits {
 /// Grants a permit for each request to Oz.
 pub struct Limiter {
     circuit: Mutex<CircuitBreaker>,
-    line: Mutex<Line>,
+    queue: Mutex<RequestQueue>,
     /// Signals that the rate has changed, so that the request whose turn it is asks again when it
     /// may be sent.
     rate_changed: Notify,
-    has_rate: bool,
+    has_rate: AtomicBool,
     tenants: TenantsNow,
     clock: Clock,
     chance: Jitter,
@@ -61,7 +64,7 @@ pub struct SendPermit<'a> {
     _permit: Permit<'a>,
 }
 
-/// A request's place in the line, until it is sent. Dropping it gives the place up.
+/// A request's place in the queue, until it is sent. Dropping it gives the place up.
 struct Place<'a> {
     limiter: &'a Limiter,
     /// `None` if the request did not have to wait.
@@ -79,9 +82,9 @@ impl Limiter {
         let bucket = limits.rate_max.map(|rate| TokenBucket::new(rate, now));
         Self {
             circuit: Mutex::new(CircuitBreaker::new(now)),
-            line: Mutex::new(Line::new(PermitCount::new(limits.requests_max), bucket)),
+            queue: Mutex::new(RequestQueue::new(PermitCount::new(limits.requests_max), bucket)),
             rate_changed: Notify::new(),
-            has_rate: limits.rate_max.is_some(),
+            has_rate: AtomicBool::new(limits.rate_max.is_some()),
             tenants,
             clock,
             chance,
@@ -101,7 +104,7 @@ impl Limiter {
         cost: u32,
         traits: RequestTraits,
     ) -> Result<SendPermit<'_>, Deferred> {
-        let at_once = self.line().enter_at_once(self.clock.now());
+        let at_once = self.queue().enter_at_once(self.clock.now());
         let place = match at_once {
             true => Place { limiter: self, waiter: None, is_sent: false },
             false => self.wait(tenant, cost, traits.is_last_look).await,
@@ -113,10 +116,46 @@ impl Limiter {
         Ok(SendPermit { limiter: self, ticket: Some(ticket), _permit: place.leave_to_send(now) })
     }
 
+    /// Whether a request would be held back if it were to be sent now. It is not sent, and takes
+    /// nothing.
+    pub fn foresee(&self, traits: RequestTraits) -> Option<Deferred> {
+        let (now, chance) = (self.clock.now(), (self.chance)());
+        self.circuit().foresee(traits, now, chance)
+    }
+
+    /// Whether the circuit breaker holds requests back.
+    pub fn is_open(&self) -> bool {
+        self.circuit().is_open()
+    }
+
+    /// How many repeats of failed requests may be sent at once now.
+    pub fn repeat_budget(&self) -> f64 {
+        self.circuit().repeat_budget(self.clock.now())
+    }
+
+    /// How many requests are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.queue().in_flight()
+    }
+
     /// Keeps to the share of one among `replicas` replicas from now on. It cancels no request in
     /// flight.
     pub fn share_among(&self, replicas: usize) {
-        self.line().share_among(replicas, self.clock.now());
+        self.queue().share_among(replicas, self.clock.now());
+        self.rate_changed.notify_one();
+    }
+
+    /// Keeps to these limits from now on. It cancels no request in flight.
+    pub fn set_limits(&self, limits: OzLimits) {
+        let now = self.clock.now();
+        {
+            let mut queue = self.queue();
+            self.has_rate.store(limits.rate_max.is_some(), Ordering::Relaxed);
+            queue.set_permits(limits.requests_max);
+            queue.set_rate(limits.rate_max, now);
+        }
+        // All requests that wait for a token ask again, also a request that is about to wait.
+        self.rate_changed.notify_waiters();
         self.rate_changed.notify_one();
     }
 
@@ -124,9 +163,9 @@ impl Limiter {
     async fn wait(&self, tenant: &TenantId, cost: u32, is_last_look: bool) -> Place<'_> {
         let weight = (self.tenants)().terms(tenant).weight;
         let (grant, granted) = oneshot::channel();
-        let id = self.line().join(tenant, Arrival { weight, cost, is_last_look }, grant);
+        let id = self.queue().join(tenant, Arrival { weight, cost, is_last_look }, grant);
         let place = Place { limiter: self, waiter: Some((tenant.clone(), id)), is_sent: false };
-        // The line keeps the sender until it grants the permit.
+        // The queue keeps the sender until it grants the permit.
         let _ = granted.await;
         self.wait_for_token().await;
         place
@@ -135,7 +174,7 @@ impl Limiter {
     async fn wait_for_token(&self) {
         loop {
             let now = self.clock.now();
-            let due = self.line().due(now);
+            let due = self.queue().due(now);
             let Some(due) = due.filter(|due| *due > now) else { return };
             tokio::select! {
                 biased;
@@ -149,17 +188,17 @@ impl Limiter {
         lock(&self.circuit)
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        lock(&self.line)
+    fn queue(&self) -> MutexGuard<'_, RequestQueue> {
+        lock(&self.queue)
     }
 }
 
 impl<'a> Place<'a> {
-    /// Leaves the line because the request is sent now.
+    /// Leaves the queue because the request is sent now.
     fn leave_to_send(mut self, now: Timestamp) -> Permit<'a> {
         self.is_sent = true;
-        if self.limiter.has_rate {
-            self.limiter.line().sent(self.waiter.as_ref(), now);
+        if self.limiter.has_rate.load(Ordering::Relaxed) {
+            self.limiter.queue().sent(self.waiter.as_ref(), now);
         }
         Permit(self.limiter)
     }
@@ -168,14 +207,14 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.is_sent {
-            self.limiter.line().leave(self.waiter.as_ref());
+            self.limiter.queue().leave(self.waiter.as_ref());
         }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.line().give_back();
+        self.0.queue().give_back();
     }
 }
 

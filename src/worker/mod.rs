@@ -8,19 +8,20 @@ mod admit;
 mod context;
 mod driver;
 mod housekeeping;
-mod limiter;
+pub mod limiter;
 pub mod photo_memory;
 mod registry;
 mod slots;
+pub mod spare_buffers;
 mod standby;
 mod supervisor;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{field, info, warn};
 
 pub use crate::{journal::CancelledAs, oz::Jitter};
 pub use admit::Refused;
@@ -29,13 +30,16 @@ pub use limiter::OzLimits;
 
 use crate::{
     clock::Clock,
-    domain::{Match, MatchId, Policy, RequestId, Spec, TenantId, TenantsNow, Timestamp},
+    domain::{KeyForm, Match, MatchId, Policy, RequestId, Spec, TenantId, TenantsNow, Timestamp},
     journal::{self, Erased, Handles, Key},
+    library::Libraries,
+    metrics::{Invariants, MatchMetrics},
     outage::Outage,
     oz::Oz,
+    trace::Tracer,
     worker::{
         admit::Admission,
-        context::Context,
+        context::{Context, LivePolicy},
         limiter::Limiter,
         photo_memory::{Photo, PhotoMemory},
         supervisor::Supervisor,
@@ -59,12 +63,25 @@ pub struct Config {
     pub photo_bytes_max: usize,
 }
 
+/// The settings that may change while the worker works.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveLimits {
+    /// How long matches are kept after their end.
+    pub retention: Duration,
+    /// How many unfinished matches this replica may hold.
+    pub unfinished_max: usize,
+    /// Limits on requests to Oz, for all replicas together.
+    pub oz: OzLimits,
+}
+
 /// What the worker is built from.
 pub struct Collaborators {
     /// The journal.
     pub journal: Handles,
     /// Sends requests to Oz.
     pub oz: Arc<dyn Oz>,
+    /// The photo libraries of the tenants.
+    pub libraries: Arc<dyn Libraries>,
     /// Tells the time, and waits for it.
     pub clock: Clock,
     /// Receives progress, which is not stored.
@@ -75,6 +92,8 @@ pub struct Collaborators {
     pub store: Outage,
     /// The tenants of this moment, each with its terms.
     pub tenants: TenantsNow,
+    /// Makes the spans of matches.
+    pub tracer: Tracer,
 }
 
 /// The handle of the worker: admits, cancels, erases, drains. Cheap to clone.
@@ -82,7 +101,6 @@ pub struct Collaborators {
 pub struct Worker {
     admission: Arc<Admission>,
     supervisor: Arc<Supervisor>,
-    photo_memory: PhotoMemory,
 }
 
 /// The outcome of [`Worker::delete`].
@@ -111,20 +129,21 @@ impl Worker {
             reader: with.journal.feed.reader,
             identity: with.journal.feed.identity,
             oz: with.oz,
+            libraries: with.libraries,
+            photo_memory: PhotoMemory::new(config.photo_bytes_max, Arc::clone(&with.tenants)),
             clock: with.clock,
             chance: with.chance,
             progress: with.progress,
+            metrics: MatchMetrics::default(),
+            invariants: Invariants::default(),
             store: with.store,
-            policy: config.policy,
-            tenants: Arc::clone(&with.tenants),
+            policy: LivePolicy::new(config.policy),
+            tenants: with.tenants,
+            tracer: with.tracer,
             draining: CancellationToken::new(),
         };
         let supervisor = Arc::new(Supervisor::new(context, config.unfinished_max));
-        Self {
-            admission: Arc::new(Admission::new(Arc::clone(&supervisor))),
-            supervisor,
-            photo_memory: PhotoMemory::new(config.photo_bytes_max, with.tenants),
-        }
+        Self { admission: Arc::new(Admission::new(Arc::clone(&supervisor))), supervisor }
     }
 
     /// Claims unclaimed matches and drives them. Starts the tasks that go on claiming, that erase
@@ -138,12 +157,51 @@ impl Worker {
 
     /// The memory of photos, those still being received included.
     pub fn photo_memory(&self) -> &PhotoMemory {
-        &self.photo_memory
+        &self.context().photo_memory
+    }
+
+    /// What the photo library of a tenant makes of a key; `None` if the tenant has no library.
+    pub fn key_form(&self, tenant: &TenantId) -> Option<KeyForm> {
+        Some(self.context().libraries.library(tenant)?.kind().key_form())
+    }
+
+    /// What the matches of this replica count.
+    pub fn metrics(&self) -> &MatchMetrics {
+        &self.context().metrics
+    }
+
+    /// The promises that drivers have found broken.
+    pub fn invariants(&self) -> &Invariants {
+        &self.context().invariants
+    }
+
+    /// The limiter of requests to Oz.
+    pub fn limiter(&self) -> &Limiter {
+        &self.context().limiter
+    }
+
+    /// How many matches of each tenant are under way on this replica.
+    pub fn unfinished_by_tenant(&self) -> HashMap<TenantId, usize> {
+        self.supervisor.slots.by_tenant()
     }
 
     /// How many matches are under way on this replica.
     pub fn unfinished(&self) -> usize {
         self.supervisor.slots.taken()
+    }
+
+    /// Works on with these limits: requests in flight go on, and matches beyond the limit stay. The
+    /// retention holds for matches that end from now on.
+    pub fn change(&self, limits: LiveLimits) {
+        let context = self.context();
+        context.limiter.set_limits(limits.oz);
+        context.policy.set_retention(limits.retention);
+        self.supervisor.slots.set_max(limits.unfinished_max);
+    }
+
+    /// Whether the circuit breaker holds requests to Oz back, because Oz is out.
+    pub fn is_oz_out(&self) -> bool {
+        self.context().limiter.is_open()
     }
 
     /// Admits a match, or returns the match that its request id names.
@@ -183,7 +241,9 @@ impl Worker {
         let outcome = self.context().writer.cancel(tenant, key, keep).await?;
         if let CancelledAs::Now(m) = &outcome {
             let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
-            info!(match.id = %m.id, request.id = request_id, "match cancelled");
+            let trace_id = m.spec.trace_id().map(field::display);
+            info!(match.id = %m.id, request.id = request_id, trace_id, "match cancelled");
+            self.metrics().ended(m);
         }
         // Also on a repeat: if the answer to the first cancel was lost, it has not stopped the
         // driver.
@@ -209,7 +269,9 @@ impl Worker {
         match self.context().writer.erase(tenant, m.id).await? {
             Erased::Done => {
                 let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
-                info!(match.id = %m.id, request.id = request_id, "match erased");
+                let trace_id = m.spec.trace_id().map(field::display);
+                info!(match.id = %m.id, request.id = request_id, trace_id, "match erased");
+                self.metrics().erased.inc();
                 let time = self.context().clock.now().max(m.update_time);
                 Ok(Deleted::Now(Box::new(m), time))
             }
@@ -231,7 +293,7 @@ impl Worker {
         supervisor.tasks.close();
         let until = context.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
         if context.clock.before(until, supervisor.wait_until_idle()).await.is_none() {
-            match self.photo_memory.photos() {
+            match context.photo_memory.photos() {
                 0 => warn!("drain: tasks stopped that did not end in time"),
                 photos => warn!(photos, "drain: photos dropped that did not reach Oz in time"),
             }

@@ -5,6 +5,7 @@
 //! [`TenantShares`]. There is deliberately no way to write a photo anywhere.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex,
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use crate::{
     domain::{Exhausted, TenantId, TenantShares, TenantsNow, photo},
     sync::lock,
+    worker::spare_buffers::{Buffer, SpareBuffers},
 };
 
 /// How much a reservation grows at once: large enough that uploads seldom touch the counter that
@@ -29,6 +31,10 @@ const OVERFLOW_BYTES: usize = 4 * photo::BYTES_MAX;
 /// half, so that new matches in any number leave the other half to repeats.
 const UNKNOWN_OVERFLOW_BYTES: usize = OVERFLOW_BYTES / 2;
 
+/// The size of the buffers that are used again: for the largest photo, and for what its request has
+/// beside it.
+const SPARE_BYTES: usize = photo::BYTES_MAX + 64 * 1024;
+
 /// Photo memory. Cheap to clone; clones share it.
 #[derive(Clone)]
 pub struct PhotoMemory(Arc<PhotoMemoryInner>);
@@ -38,7 +44,8 @@ struct PhotoMemoryInner {
     shares: Mutex<TenantShares>,
     tenants: TenantsNow,
     overflow_bytes: AtomicUsize,
-    photos: AtomicUsize,
+    photos: Mutex<HashMap<TenantId, usize>>,
+    spares: SpareBuffers,
 }
 
 /// Reserved memory for a photo, given back when dropped.
@@ -80,7 +87,8 @@ impl PhotoMemory {
             shares: Mutex::new(TenantShares::new(bytes_max)),
             tenants,
             overflow_bytes: AtomicUsize::new(0),
-            photos: AtomicUsize::new(0),
+            photos: Mutex::default(),
+            spares: SpareBuffers::new(SPARE_BYTES),
         }))
     }
 
@@ -114,7 +122,22 @@ impl PhotoMemory {
 
     /// How many photos are held.
     pub fn photos(&self) -> usize {
-        self.0.photos.load(Ordering::Relaxed)
+        lock(&self.0.photos).values().sum()
+    }
+
+    /// How many bytes are reserved for each tenant, without the overflow.
+    pub fn bytes_by_tenant(&self) -> HashMap<TenantId, usize> {
+        lock(&self.0.shares).by_tenant()
+    }
+
+    /// Drops the buffers that are kept for further photos if none was used since the last call.
+    pub fn drop_unused_buffers(&self) {
+        self.0.spares.drop_unused();
+    }
+
+    /// How many photos of each tenant are held.
+    pub fn photos_by_tenant(&self) -> HashMap<TenantId, usize> {
+        lock(&self.0.photos).clone()
     }
 }
 
@@ -199,6 +222,12 @@ impl Reservation {
         self.source != ReservedFrom::Limit
     }
 
+    /// An empty buffer with room for so many bytes, which it doesn't count: what is written to it
+    /// has to be reserved first.
+    pub fn buffer(&self, bytes: usize) -> Buffer {
+        self.memory.spares.buffer(bytes)
+    }
+
     /// The tenant that it belongs to.
     pub fn tenant(&self) -> &TenantId {
         &self.tenant
@@ -220,7 +249,7 @@ impl Photo {
     /// Puts a photo into its reservation, and gives back the bytes that it doesn't need.
     pub fn new(bytes: Bytes, mut reservation: Reservation) -> Self {
         reservation.fit(bytes.len());
-        reservation.memory.photos.fetch_add(1, Ordering::Relaxed);
+        *lock(&reservation.memory.photos).entry(reservation.tenant.clone()).or_default() += 1;
         Self(Arc::new(Reserved { bytes, reservation }))
     }
 
@@ -243,7 +272,10 @@ impl Photo {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.reservation.memory.photos.fetch_sub(1, Ordering::Relaxed);
+        let Reservation { memory, tenant, .. } = &self.reservation;
+        if let Some(photos) = lock(&memory.photos).get_mut(tenant) {
+            *photos -= 1;
+        }
     }
 }
 

@@ -12,7 +12,15 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{domain::MatchId, journal::Claim, sync::lock, worker::photo_memory::Photo};
+use crate::{
+    domain::{MatchId, TraceContext},
+    journal::Claim,
+    sync::lock,
+    worker::photo_memory::Photo,
+};
+
+/// The most repeats of one call whose traces are kept.
+const REPEATS_MAX: usize = 15;
 
 /// The drivers and standbys of this replica, each reached by the id of its match.
 #[derive(Default)]
@@ -28,7 +36,7 @@ struct Handles {
     /// How many claims are being made whose drivers aren't registered yet.
     pending_claims: usize,
     /// The matches that were stopped while claims are pending. A claim may have read such a match
-    /// before it ended, so its driver stops as soon as it is registered.
+    /// before it ended, so its driver stops as soon as it is registered, and no standby is.
     stopped: HashSet<MatchId>,
 }
 
@@ -45,6 +53,8 @@ pub struct DriverHandle {
     pub(super) stop: CancellationToken,
     /// The epoch of the driver's claim; zero before it has one.
     epoch: AtomicU64,
+    /// The calls that have repeated the one that created the match, if calls have spans.
+    repeats: Mutex<Vec<TraceContext>>,
 }
 
 /// The photo of a match, until it isn't needed any more.
@@ -61,7 +71,7 @@ impl DriverHandle {
     /// The handle of a driver with its photo, if that is here.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
         let (photo, epoch) = (Mutex::new(PhotoSlot::Open(photo)), AtomicU64::new(0));
-        Self { photo, wake: Notify::new(), stop, epoch }
+        Self { photo, wake: Notify::new(), stop, epoch, repeats: Mutex::default() }
     }
 
     /// Hands over a photo. It is dropped if the driver has one, or needs none any more. If the
@@ -109,6 +119,11 @@ impl DriverHandle {
         *self.slot() = PhotoSlot::Done;
     }
 
+    /// Takes the traces of the calls that have repeated the creating call.
+    pub fn take_repeats(&self) -> Vec<TraceContext> {
+        std::mem::take(&mut lock(&self.repeats))
+    }
+
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
@@ -125,6 +140,17 @@ impl Registry {
         match self.handles().of.get(&match_id) {
             Some(handle) => handle.offer(photo),
             None => Err(photo),
+        }
+    }
+
+    /// Notes the trace of a call that repeats the one that created a match. The first ones are
+    /// kept.
+    pub fn note_repeat(&self, match_id: MatchId, trace: TraceContext) {
+        if let Some(handle) = self.handles().of.get(&match_id) {
+            let mut repeats = lock(&handle.repeats);
+            if repeats.len() < REPEATS_MAX {
+                repeats.push(trace);
+            }
         }
     }
 
@@ -164,13 +190,17 @@ impl Registry {
     }
 
     /// Registers a standby with its photo. `None` if a driver or standby is registered by now: then
-    /// it gets the photo.
+    /// it gets the photo. `None` as well if the match was stopped since a claim was
+    /// [announced](Registry::expect_claim): then the photo is dropped.
     pub fn register_or_offer(
         self: &Arc<Self>,
         match_id: MatchId,
         photo: Photo,
     ) -> Option<Registration> {
         let mut handles = self.handles();
+        if handles.stopped.contains(&match_id) {
+            return None;
+        }
         let offered = match handles.of.get(&match_id) {
             Some(handle) => handle.offer(photo),
             None => Err(photo),

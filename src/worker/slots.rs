@@ -1,9 +1,12 @@
 //! The limit of unfinished matches on this replica, and how tenants share it. It decides whether a
 //! match may be driven here, and knows nothing about the match but its tenant.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::warn;
@@ -15,7 +18,6 @@ use crate::{
 
 /// The slots of unfinished matches.
 pub struct Slots {
-    max: usize,
     shares: Arc<Mutex<TenantShares>>,
     tenants: TenantsNow,
     /// Claiming stopped at the limit. Unclaimed matches come before new ones.
@@ -32,7 +34,12 @@ impl Slots {
     /// This many slots, all of them free.
     pub fn new(max: usize, tenants: TenantsNow) -> Self {
         let shares = Arc::new(Mutex::new(TenantShares::new(max)));
-        Self { max, shares, tenants, has_backlog: AtomicBool::new(false) }
+        Self { shares, tenants, has_backlog: AtomicBool::new(false) }
+    }
+
+    /// Changes how many slots there are. Those that are taken stay so.
+    pub fn set_max(&self, max: usize) {
+        self.shares().set_total(max);
     }
 
     /// How many slots are taken.
@@ -40,9 +47,15 @@ impl Slots {
         self.shares().held()
     }
 
+    /// How many slots each tenant has taken.
+    pub fn by_tenant(&self) -> HashMap<TenantId, usize> {
+        self.shares().by_tenant()
+    }
+
     /// How many slots are free.
     pub fn free(&self) -> usize {
-        self.max.saturating_sub(self.taken())
+        let shares = self.shares();
+        shares.total().saturating_sub(shares.held())
     }
 
     /// A slot for a match that this replica has claimed, also beyond all limits.
@@ -83,7 +96,7 @@ impl Slots {
         let had_backlog = self.has_backlog.swap(has_backlog, Ordering::Relaxed);
         if has_backlog && !had_backlog {
             warn!(
-                unfinished = self.max,
+                unfinished = self.shares().total(),
                 "claiming paused at --max-unfinished: new matches are refused while unclaimed ones wait"
             );
         }

@@ -84,8 +84,9 @@ impl Supervisor {
 
     fn revive_registered(&self, m: Match, claim: Claim, registration: Registration) -> Driver {
         let (context, now) = (&self.context, self.context.clock.now());
-        let volatile = VolatileState::revived(&m, now, &context.policy, (context.chance)());
-        Driver::new(Arc::clone(context), m, claim, volatile, registration)
+        context.metrics.adopted.inc();
+        let volatile = VolatileState::revived(&m, now, &context.policy.now(), (context.chance)());
+        Driver::new(Arc::clone(context), m, claim, volatile, registration).resumed()
     }
 
     /// Spawns a driver. Its match has the slot until the driver, or the standby that succeeds it,

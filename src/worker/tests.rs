@@ -8,6 +8,7 @@ mod claims;
 mod drains;
 mod driving;
 mod housekeeping;
+mod library;
 mod replicas;
 mod tenants;
 
@@ -49,6 +50,7 @@ use crate::{
     outage::Outage,
     oz::Sent,
     sync::lock,
+    trace::AskTrace,
 };
 
 /// How long any wait may take: much longer than it does.
@@ -88,7 +90,13 @@ struct ForwardingOz(mpsc::UnboundedSender<Asked>);
 
 #[async_trait]
 impl Oz for ForwardingOz {
-    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> OzResult {
+    async fn perform(
+        &self,
+        ask: &Ask,
+        photo: Option<Bytes>,
+        _: Sent<'_>,
+        _: AskTrace<'_>,
+    ) -> OzResult {
         let (answer, told) = oneshot::channel();
         let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
         let asked = Asked { kind: ask.kind(), ask: ask.clone(), photo, answer };
@@ -198,6 +206,9 @@ struct Harness {
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
+    libraries: Arc<library::TestLibraries>,
+    /// The reads from the libraries that wait.
+    reads: mpsc::UnboundedReceiver<library::Read>,
 }
 
 impl Harness {
@@ -213,21 +224,24 @@ impl Harness {
 
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
+        let (libraries, reads) = library::TestLibraries::new(&clock);
         let (faults, tenants) = (Arc::<Faults>::default(), Arc::<Mutex<Tenants>>::default());
         let with = Collaborators {
             journal: intercept(journal.handles(), faults.clone()),
             oz: Arc::new(ForwardingOz(asks)),
+            libraries: Arc::clone(&libraries) as _,
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
             store: Outage::new("the store", clock.clone()),
+            tracer: Tracer::off(),
             tenants: {
                 let tenants = Arc::clone(&tenants);
                 Arc::new(move || lock(&tenants).clone())
             },
         };
         let worker = Worker::new(config, with);
-        Self { worker, journal, faults, tenants, clock, hand, asked }
+        Self { worker, journal, faults, tenants, clock, hand, asked, libraries, reads }
     }
 
     /// Another process at the same store, not started.
@@ -342,6 +356,7 @@ fn spec() -> Spec {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
+        trace: None,
     }
 }
 

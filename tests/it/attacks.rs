@@ -6,8 +6,10 @@
 //! else in one of them.
 
 mod compressed;
+mod credentials;
 mod floods;
 mod headers;
+mod library;
 mod photos;
 mod same_connection;
 mod stalled;
@@ -41,7 +43,7 @@ use tonic_types::StatusExt;
 use crate::{
     canary::Client,
     process::{PROGRAM, Process, assert_may_open},
-    support::{collect, last_match, now, portrait_request, simulator, size_from_env},
+    support::{collect, connect, last_match, now, portrait_request, simulator, size_from_env},
     transport,
 };
 
@@ -95,16 +97,26 @@ struct Target {
 
 impl Target {
     async fn start(settings: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(directory, settings, |address| async move { connect(&address).await }).await
+    }
+
+    /// A program with its files in this directory, and a regular caller that connects in its own
+    /// way.
+    async fn start_in<F: Future<Output = Client>>(
+        directory: tempfile::TempDir,
+        settings: &[&str],
+        connect: impl FnOnce(String) -> F,
+    ) -> Self {
         let only = ONE_AT_A_TIME.lock().await;
         assert_may_open(1_000);
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 0);
-        let directory = tempfile::tempdir().unwrap();
         let settings = [&["--log-level", "info"], settings].concat();
         let mut program = Command::new(PROGRAM);
         program.env(FAST_DECAY.0, FAST_DECAY.1);
         let process = Process::start_by(&mut program, &oz, directory.path(), &settings);
-        let client = process.client().await;
+        let client = connect(process.address().to_owned()).await;
         let mut target = Self {
             _only: only,
             oz,

@@ -31,13 +31,14 @@ const AUDIT: &str = "audit.log";
 const NO_MATCH: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 /// The fields that a line may have, in their order.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "time",
     "replica",
     "tenant",
     "caller",
     "credential",
     "peer",
+    "door",
     "rpc",
     "match_id",
     "code",

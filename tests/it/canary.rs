@@ -1,8 +1,8 @@
 //! Canaries: secrets that must not leak, and the search for them in everything that is written or
 //! answered.
 //!
-//! Every photo, file name, password and token of these tests carries a canary. The log lines, the
-//! responses and the journal of each service that a test starts are searched; a finding fails the
+//! Every photo, file name, password, token and key of the photo library of these tests carries a
+//! canary. Only a key may be in a journal. The log lines, the responses and the journal of each service that a test starts are searched; a finding fails the
 //! test, and names the place but not the text. The search finds a canary as it is and in the forms
 //! that logs and files would contain: hexadecimal, decimal, and base64.
 //!
@@ -30,9 +30,9 @@ use tonic::{Status, transport::Channel};
 pub use answers::Searched;
 #[cfg(feature = "postgres-tests")]
 pub use files::search_directory;
-pub use files::search_journal;
+pub use files::{holds_key, search_journal};
 pub use log::{LEVELS, Log, search_log};
-pub use needles::{FILE_NAME, PASSWORD, marked};
+pub use needles::{FILE_NAME, KEY, PASSWORD, marked};
 
 use log::search_all;
 use needles::{SERVICE_TOKEN, Search, Secret};

@@ -2,60 +2,88 @@
 //! analyses that Oz holds.
 
 use facematch::{
-    pb::{Match, MatchState, MatchUpdate, Resolution, match_update::Event},
-    simulator::Simulator,
+    pb::{Match, MatchUpdate, Resolution, match_update::Event},
+    simulator::{AnalysisView, Simulator},
 };
 
-use crate::support::event_name;
+use crate::{
+    invariants::{
+        DurableUpdate, FollowerHistory, HeldAnalysis, ShownMatch, ShownVerdict, UpdateChecker,
+        check_analyses, check_sent_photo,
+    },
+    support::event_name,
+};
 
-/// Checks the updates of one match: dense and in order, one closing update at the end, and times
-/// that never go back.
+/// Checks the updates of one match as they arrive over the wire, durable and transient ones.
 #[derive(Clone, Debug, Default)]
-pub struct MatchChecker {
-    sequence: u64,
-    time: (i64, i32),
-    has_closed: bool,
-}
+pub struct MatchChecker(UpdateChecker);
 
 impl MatchChecker {
     /// The checker of a stream that resumes after a sequence.
     pub fn after(sequence: u64) -> Self {
-        Self { sequence, ..Self::default() }
+        Self(UpdateChecker::after(sequence))
     }
 
     /// Checks the next update.
     pub fn check(&mut self, update: &MatchUpdate) {
-        assert!(!self.has_closed, "{} comes after the closing update", event_name(update));
-        let time = update.time.as_ref().expect("every update has a time");
-        let time = (time.seconds, time.nanos);
-        assert!(time >= self.time, "time goes back: {time:?} after {:?}", self.time);
-        let m = update.r#match.as_ref();
         if is_transient(update) {
-            assert_eq!(update.sequence, self.sequence, "the last durable sequence");
+            self.0.check_transient(update.sequence);
+            self.0.check_time(time_micros(update));
             return;
         }
-        let m = m.expect("a durable update has its match");
-        assert_eq!(update.sequence, self.sequence + 1, "dense and in order");
-        assert_eq!((m.sequence, &m.match_id), (update.sequence, &update.match_id));
-        assert!(!update.resume_token.is_empty());
-        self.time = time;
-        self.sequence = update.sequence;
-        self.has_closed = is_closing(update);
-        let ended = [MatchState::Finished, MatchState::Failed, MatchState::Cancelled];
-        assert_eq!(ended.contains(&m.state()), self.has_closed);
-        assert_eq!(m.result.is_some(), m.state() == MatchState::Finished);
-        assert_eq!(m.error.is_some(), m.state() == MatchState::Failed);
+        with_durable(update, |durable| self.0.check(durable));
     }
 
-    /// The sequence of the last update.
+    /// The sequence of the last durable update.
     pub fn sequence(&self) -> u64 {
-        self.sequence
+        self.0.sequence()
     }
 
     /// Whether the closing update was seen.
     pub fn has_closed(&self) -> bool {
-        self.has_closed
+        self.0.has_closed()
     }
+
+    /// Checks that a read of the match is not behind the streams.
+    pub fn check_read(&self, sequence: u64) {
+        self.0.check_read(sequence);
+    }
+
+    /// Checks the regular end of a stream.
+    pub fn check_end(&self) {
+        self.0.check_end();
+    }
+}
+
+/// Checks the next update that a follower of all matches receives. Returns whether it is durable.
+pub fn follow(history: &mut FollowerHistory<String>, update: &MatchUpdate) -> bool {
+    history.resume_after(update.resume_token.clone());
+    if is_transient(update) {
+        return false;
+    }
+    with_durable(update, |durable| history.see(update.match_id.clone(), durable));
+    true
+}
+
+/// Hands over a durable update as the checkers take it, and checks what only the wire has.
+fn with_durable(update: &MatchUpdate, take: impl FnOnce(&DurableUpdate<'_>)) {
+    let m = update.r#match.as_ref().expect("a durable update has its match");
+    assert_eq!((m.sequence, &m.match_id), (update.sequence, &update.match_id));
+    assert!(!update.resume_token.is_empty());
+    let state = m.state().as_str_name().replace("MATCH_STATE_", "").to_lowercase();
+    take(&DurableUpdate {
+        sequence: update.sequence,
+        time_micros: time_micros(update),
+        event: event_name(update),
+        state: &state,
+        has_result: m.result.is_some(),
+        has_error: m.error.is_some(),
+    });
+}
+
+fn time_micros(update: &MatchUpdate) -> i64 {
+    let time = update.time.as_ref().expect("every update has a time");
+    time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
 }
 
 /// The updates of one match that one watcher has received, over all the streams that it opened.
@@ -96,6 +124,11 @@ impl WatcherHistory {
         self.seen.last()
     }
 
+    /// Checks what has been seen against a read of the match, or against the end of a stream.
+    pub fn checker(&self) -> &MatchChecker {
+        &self.checker
+    }
+
     /// Whether the closing update was seen.
     pub fn has_closed(&self) -> bool {
         self.checker.has_closed()
@@ -116,7 +149,7 @@ pub fn check_all_updates(updates: &[MatchUpdate]) {
 pub fn check_updates_after(after: u64, updates: &[MatchUpdate]) {
     let mut checker = MatchChecker::after(after);
     updates.iter().for_each(|update| checker.check(update));
-    assert!(checker.has_closed(), "the stream ends before the closing update");
+    checker.check_end();
 }
 
 /// Whether an update is transient: progress or a heartbeat, which are not stored.
@@ -133,20 +166,16 @@ pub fn is_transient(update: &MatchUpdate) -> bool {
     }
 }
 
-fn is_closing(update: &MatchUpdate) -> bool {
-    matches!(update.event, Some(Event::Finished(_) | Event::Failed(_) | Event::Cancelled(_)))
-}
-
-/// Checks that Oz holds exactly one uploaded photo of a match, and one analysis, which compares
-/// the liveness medium with that photo and nothing else.
+/// Checks that Oz holds exactly one uploaded photo of a match, and one analysis, as
+/// [`check_one_analysis`] does.
 pub fn check_one_photo_and_one_analysis(oz: &Simulator, m: &Match) {
     let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let is_ours = |meta_data: &serde_json::Map<_, _>| {
         meta_data.get("facematch_match_id").is_some_and(|id| *id == m.match_id)
     };
-    let ours: Vec<_> = folder.media.iter().filter(|media| is_ours(&media.meta_data)).collect();
-    let [photo] = ours.as_slice() else { panic!("{} photos, not one", ours.len()) };
-    assert_eq!(photo.media_id.to_string(), m.photo_media_id);
+    let ours = folder.media.iter().filter(|media| is_ours(&media.meta_data));
+    let ours: Vec<_> = ours.map(|media| media.media_id.to_string()).collect();
+    check_sent_photo(Some(&m.photo_media_id), &ours).unwrap_or_else(|what| panic!("{what}: {m:?}"));
     check_one_analysis(oz, m);
 }
 
@@ -164,38 +193,51 @@ pub fn check_liveness_first(oz: &Simulator, m: &Match) {
 }
 
 /// Checks that Oz holds exactly one analysis of a match's photo, uploaded or not, which compares
-/// the liveness medium with the photo and nothing else.
+/// the liveness medium with the photo and nothing else, and whose verdict the match shows.
 pub fn check_one_analysis(oz: &Simulator, m: &Match) {
     let folder = oz.folder(&m.folder_id).expect("the folder exists");
-    let photo: uuid::Uuid = m.photo_media_id.parse().expect("the photo's id");
-    let of_photo = |sources: &[uuid::Uuid]| sources.contains(&photo);
-    let analyses: Vec<_> = folder.analyses.iter().filter(|a| of_photo(&a.source_media)).collect();
-    let [analysis] = analyses.as_slice() else { panic!("{} analyses, not one", analyses.len()) };
-    assert_eq!(analysis.analyse_id.to_string(), m.analysis_id);
-    assert_eq!(analysis.source_media, [folder.media[0].media_id, photo]);
+    let of_photo = folder.analyses.iter().map(held_analysis);
+    let of_photo: Vec<_> = of_photo.filter(|it| it.media.contains(&m.photo_media_id)).collect();
+    let liveness_medium = folder.media[0].media_id.to_string();
+    let shown = ShownMatch {
+        analysis: Some(m.analysis_id.clone()),
+        media: vec![liveness_medium, m.photo_media_id.clone()],
+        verdict: m.result.as_ref().map(|result| ShownVerdict {
+            resolution: word(result.resolution()),
+            min_confidence: result.min_confidence,
+        }),
+    };
+    check_analyses(&shown, &of_photo, 1).unwrap_or_else(|what| panic!("{what}: {m:?}"));
 }
 
-/// Checks that the verdict of a match is Oz's: the same resolution, the same score, and, if
-/// liveness is reported, the resolution of an analysis of the liveness medium alone.
+/// Checks that a match has a verdict, and that its liveness, if it is reported, is that of an
+/// analysis of the liveness medium alone.
 pub fn check_verdict(oz: &Simulator, m: &Match) {
     let folder = oz.folder(&m.folder_id).expect("the folder exists");
-    let of = |id: &str| {
-        let mut analyses = folder.analyses.iter();
-        analyses.find(|a| a.analyse_id.to_string() == id).expect("Oz has the analysis")
-    };
-    let spoken = |resolution: Resolution| resolution.as_str_name().replace("RESOLUTION_", "");
     let result = m.result.as_ref().expect("a verdict");
-    let biometry = of(&m.analysis_id);
-    assert_eq!(spoken(result.resolution()), biometry.resolution);
-    assert_eq!(result.min_confidence, biometry.min_confidence);
-    if let Some(liveness) = &result.liveness {
-        let quality = of(&liveness.analysis_id);
-        assert_eq!(
-            (quality.kind, &*quality.source_media),
-            ("QUALITY", &[folder.media[0].media_id][..])
-        );
-        assert_eq!(spoken(liveness.resolution()), quality.resolution);
+    let Some(liveness) = &result.liveness else { return };
+    let mut analyses = folder.analyses.iter();
+    let quality = analyses.find(|it| it.analyse_id.to_string() == liveness.analysis_id);
+    let quality = quality.expect("Oz has the analysis");
+    let medium = folder.media[0].media_id;
+    assert_eq!((quality.kind, &*quality.source_media), ("QUALITY", &[medium][..]));
+    assert_eq!(word(liveness.resolution()), quality.resolution);
+}
+
+fn held_analysis(analysis: &AnalysisView) -> HeldAnalysis {
+    HeldAnalysis {
+        id: analysis.analyse_id.to_string(),
+        media: analysis.source_media.iter().map(ToString::to_string).collect(),
+        verdict: ShownVerdict {
+            resolution: analysis.resolution.clone(),
+            min_confidence: analysis.min_confidence,
+        },
     }
+}
+
+/// Oz's word for a resolution.
+fn word(resolution: Resolution) -> String {
+    resolution.as_str_name().replace("RESOLUTION_", "")
 }
 
 /// The causes of the failed attempts, in order.

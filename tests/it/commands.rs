@@ -3,11 +3,14 @@
 
 mod credentials;
 mod failing;
+mod health;
 mod json;
 mod keys;
 mod pages;
 mod peers;
-mod program;
+pub mod program;
+mod reference;
+mod repeating;
 mod showing;
 mod starting;
 mod tls;

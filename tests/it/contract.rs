@@ -126,6 +126,29 @@ async fn a_retry_delay_is_given_in_details_and_pushback_and_has_jitter() {
     assert_eq!(absent.pushback(), None, "a retry would not help");
 }
 
+/// gRPC repeats a stream by itself only until it has response headers of its own.
+#[tokio::test]
+async fn a_refusal_is_one_block_of_headers_in_every_method() {
+    let house = TestServer::build().await;
+    // A well-formed request that says nothing is refused by each of these methods.
+    let empty = ["RunMatch", "CreateMatch", "GetMatch", "WaitMatch", "WatchMatch", "CancelMatch"];
+    let absent = framed(&get(sample_id()));
+    let token = pb::WatchMatchesRequest { resume_token: "damaged".into(), ..Default::default() };
+    let page = pb::ListMatchesRequest { page_token: "damaged".into(), ..Default::default() };
+    let mut refused = vec![("WatchMatches", framed(&token)), ("ListMatches", framed(&page))];
+    refused.extend(empty.into_iter().map(|name| (name, Bytes::from_static(b"\0\0\0\0\0"))));
+    // The requests for one match have the same first field.
+    let by_id = ["GetMatch", "WaitMatch", "WatchMatch", "CancelMatch", "DeleteMatch"];
+    refused.extend(by_id.into_iter().map(|name| (name, absent.clone())));
+    for (name, body) in refused {
+        let method = format!("facematch.v1.FaceMatch/{name}");
+        let Answer { head, trailers } = answer(&house, &method, vec![body]).await;
+        let status = Status::from_header_map(&head).unwrap_or_else(|| panic!("{name}: {head:?}"));
+        assert!(status.get_error_details().error_info().is_some(), "{name}: {status:?}");
+        assert!(trailers.is_empty(), "{name}: {trailers:?}");
+    }
+}
+
 fn sample_id() -> &'static str {
     "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1"
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use facematch::{
+    doctor::DoctorStep,
     domain::{Cause, Limit, Reason},
     grpc,
     simulator::Switches,
@@ -10,7 +11,11 @@ use facematch::{
 use tonic::Code;
 
 /// The page that callers look errors up in.
-const ERRORS: &str = "docs/errors.md";
+pub const ERRORS: &str = "docs/errors.md";
+
+/// The last line of the head of the packaged settings file.
+const OTHER_SETTINGS: &str =
+    "\n# Every other setting, with its default, or with a placeholder if it has none.\n\n";
 
 /// What a reader sees of a product before deciding whether to go on.
 const README_LINES_MAX: usize = 220;
@@ -21,6 +26,40 @@ fn the_settings_page_shows_every_setting() {
     assert!(read("docs/settings.md").contains(&table), "the table of settings is now:\n{table}");
 }
 
+/// What Debian's package installs: a head that is written by hand, and every other setting.
+#[test]
+fn the_packaged_settings_file_shows_every_setting() {
+    let file = read("deploy/debian/facematch.toml");
+    let (head, listed) = file.split_once(OTHER_SETTINGS).expect("the other settings");
+    let entries = head.lines().filter_map(|line| line.split_once(" = "));
+    let named: Vec<_> = entries.map(|(name, _)| name.trim_start_matches('#')).collect();
+    for name in &named {
+        let about = facematch::config::TABLE.iter().find(|about| about.name == *name);
+        assert!(about.is_some(), "there is no setting {name}");
+    }
+    let sample = facematch::config::settings_sample(&named);
+    assert!(listed == sample, "the other settings are now:\n{sample}");
+}
+
+#[test]
+fn the_operating_page_lists_the_settings_that_change_while_the_service_runs() {
+    let page = read("docs/operating.md");
+    let section = page.split("## Changing settings without a restart\n").nth(1).expect("a section");
+    let section = section.split("\n## ").next().expect("its end");
+    let rows: String = section.lines().filter(|line| line.starts_with("| `--")).collect();
+    for name in facematch::config::live_settings() {
+        assert!(rows.contains(&format!("`--{name}`")), "--{name} has no row");
+    }
+    let listed = rows.matches("`--").count();
+    assert_eq!(listed, facematch::config::live_settings().count(), "{rows}");
+}
+
+#[test]
+fn the_metrics_page_shows_every_metric() {
+    let table = facematch::metrics::metrics_markdown();
+    assert!(read("docs/metrics.md").contains(&table), "the table of metrics is now:\n{table}");
+}
+
 #[test]
 fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
@@ -28,12 +67,12 @@ fn the_readme_is_short() {
 }
 
 #[test]
-fn the_readme_s_loop_is_the_example_s() {
+fn the_readme_s_program_is_that_of_the_library() {
     let readme = read("README.md");
     let block = readme.split("```python\n").nth(1).expect("a block of Python");
     let block = block.split("```").next().expect("its end");
-    assert!(block.starts_with("def run_match("));
-    assert!(read("examples/python/run_match.py").contains(block));
+    // The library's own tests run the blocks of its page.
+    assert!(read("clients/python/README.md").contains(&format!("```python\n{block}```")));
 }
 
 #[test]
@@ -88,6 +127,15 @@ fn the_lists_of_words_are_complete() {
     let words = reasons.chain(causes).chain(unknown).collect();
     assert_eq!(words_in(&read("src/domain/reason.rs")), words);
     assert!(read(ERRORS).contains("`UNKNOWN`"));
+}
+
+#[test]
+fn the_doctor_s_page_explains_every_line() {
+    let page = read("docs/doctor.md");
+    for subject in DoctorStep::ALL {
+        let row = format!("| `{}` |", subject.as_str());
+        assert!(page.contains(&row), "docs/doctor.md lacks {}", subject.as_str());
+    }
 }
 
 #[test]
@@ -150,7 +198,7 @@ fn assert_row(word: &str, cells: &[&str]) {
 }
 
 /// gRPC's name of a code.
-fn code_name(code: Code) -> &'static str {
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
@@ -206,6 +254,6 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

@@ -32,7 +32,8 @@ const PER_THOUSAND_WORDS: f64 = 0.5;
 const SHARED_NAMES_MAX: f64 = 0.15;
 
 /// What isn't written by hand, or keeps words as they were found.
-const SKIPPED: &[&str] = &["target", ".git", "corpus", "Cargo.lock", "requirements.txt"];
+const SKIPPED: &[&str] =
+    &["target", ".git", "corpus", "Cargo.lock", "requirements.txt", "node_modules", "dist"];
 
 #[test]
 fn sentences_name_the_component_that_acts() {

@@ -86,6 +86,18 @@ async fn a_refusing_link_keeps_connections_and_accepts_none() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_cut_off_ends_connections_and_accepts_none() {
+    let table = Table::lay();
+    let mut client = table.connect().await;
+    table.link.cut_off();
+    insert(&mut client).await.expect_err("it was cut");
+    table.try_connect().await.expect_err("it is refused");
+    table.link.heal();
+    insert(&mut table.connect().await).await.unwrap();
+    assert_eq!(table.kept(), "1");
+}
+
+#[tokio::test]
 async fn a_silent_link_holds_requests_until_it_heals() {
     let table = Table::lay();
     let mut client = table.connect().await;

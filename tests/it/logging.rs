@@ -1,6 +1,7 @@
 //! The program's log: a line for each ended call and each event, and all of it in JSON.
 
-mod program;
+mod following;
+pub mod program;
 
 use std::{io::Write, net::TcpListener, thread};
 

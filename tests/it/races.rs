@@ -20,6 +20,7 @@ use facematch::{
     outage::Outage,
     oz,
     simulator::{Simulator, sample},
+    trace::Tracer,
     watch::{self, Update, Watch},
     worker::{self, Worker, photo_memory::Photo},
 };
@@ -141,11 +142,13 @@ fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::
     let config = oz::Config::new(oz.url(), credentials);
     worker::Collaborators {
         journal: store.journal.clone(),
+        libraries: Arc::new(facematch::library::NoLibraries),
         oz: Arc::new(oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(|| 0.5),
         store: Outage::new("the store", clock.clone()),
+        tracer: Tracer::off(),
         tenants: Arc::new(Tenants::default),
     }
 }
@@ -161,6 +164,7 @@ fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
+        trace: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! The replicas are real processes, PostgreSQL is real, and the simulator's record shows the
 //! requests to Oz. Leases are short here, so that tests needn't wait long for their end.
 
+mod checking;
 mod cut;
 mod failover;
 pub mod fleet;
@@ -14,7 +15,9 @@ mod moving;
 mod outage;
 mod oz_proxy;
 mod pooled;
+mod readiness;
 mod rolling;
 mod starting;
 mod storm;
 mod takeover;
+mod traces;

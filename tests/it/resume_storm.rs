@@ -21,9 +21,9 @@ use tonic_types::StatusExt;
 use crate::{
     canary::Client,
     checker::{MatchChecker, is_transient},
+    invariants::{Difference, UpdateKey},
     process::{Process, assert_may_open},
     support::{PATIENCE, connect, now, portrait_request, simulator, size_from_env, watch_after},
-    watching::checked::{UpdateKey, missing_and_repeated},
 };
 
 /// The default of `FACEMATCH_STORM`.
@@ -72,19 +72,20 @@ async fn watchers_cut_at_once_all_resume_and_miss_no_update() {
     storm.reached(|seen| seen.back == 2 * watchers).await;
     let back = cut.elapsed();
 
-    let (mut missing, mut repeated) = (0, 0);
+    let mut found = Difference::default();
     for watcher in crowds.join_all().await.into_iter().flatten() {
-        let all: Vec<UpdateKey> = (1..=IN_ALL).map(|n| (watcher.match_id.clone(), n)).collect();
-        let found = missing_and_repeated(&watcher.seen, &all);
-        (missing, repeated) = (missing + found.0, repeated + found.1);
+        let all: Vec<_> = (1..=IN_ALL).map(|n| (watcher.match_id.clone(), n)).collect();
+        found.add(Difference::of(&watcher.seen, &all));
     }
     println!(
         "resume storm: {watchers} watchers cut at once, last one back after {:.2} s, all told the \
-         end after {:.2} s, {missing} missing, {repeated} repeated",
+         end after {:.2} s, {} missing, {} repeated",
         back.as_secs_f64(),
         cut.elapsed().as_secs_f64(),
+        found.missing,
+        found.repeated,
     );
-    assert_eq!((missing, repeated), (0, 0));
+    assert_eq!(found, Difference::default());
     process.stop();
 }
 
@@ -150,7 +151,7 @@ impl Storm {
 #[derive(Clone)]
 struct Watcher {
     match_id: String,
-    seen: Vec<UpdateKey>,
+    seen: Vec<UpdateKey<String>>,
     checker: MatchChecker,
 }
 
@@ -183,7 +184,7 @@ impl Watcher {
                 return;
             }
         }
-        assert!(self.checker.has_closed(), "the stream ends before the closing update");
+        self.checker.check_end();
     }
 
     async fn read(

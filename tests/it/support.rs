@@ -1,6 +1,7 @@
 //! The test server: a simulated Oz, the service over a real journal file, and a real client.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,6 +17,7 @@ use facematch::{
         reference_photo::Source,
     },
     simulator::{Rule, Simulator, sample},
+    trace::DroppedSpans,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -23,7 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::canary::{self, Client, Inspection};
+use crate::{
+    canary::{self, Client, Inspection},
+    oz_faults::OzFault,
+};
 
 /// The interval at which the service under test polls Oz: short, so that no test takes seconds.
 pub const POLL: Duration = Duration::from_millis(20);
@@ -43,7 +48,12 @@ pub struct TestServer {
     pub directory: TempDir,
     pub config: Config,
     pub address: String,
+    /// The address of the admin port, if the settings name one.
+    pub admin: Option<SocketAddr>,
+    /// The base URL of the port for browsers, if the settings name one.
+    pub web: Option<String>,
     pub load: Load,
+    pub dropped_spans: DroppedSpans,
     secrets: app::Secrets,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), app::Lost>>,
@@ -52,7 +62,10 @@ pub struct TestServer {
 /// A running service.
 pub struct Served {
     pub address: String,
+    pub admin: Option<SocketAddr>,
+    pub web: Option<String>,
     pub load: Load,
+    pub dropped_spans: DroppedSpans,
     pub secrets: app::Secrets,
     pub reloads: Box<dyn Fn() -> Vec<ReloadCounts>>,
     shutdown: CancellationToken,
@@ -82,10 +95,34 @@ impl TestServer {
     async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
         canary::check_account(&oz);
         let _inspection = Inspection::begin(directory.path().join(JOURNAL));
-        let Served { address, load, secrets, shutdown, served, .. } = serve(config.clone()).await;
-        let client = connect(&address).await;
-        let task = served;
-        Self { _inspection, oz, client, directory, config, address, load, secrets, shutdown, task }
+        let served = serve(config.clone()).await;
+        let client = connect(&served.address).await;
+        let Served {
+            address,
+            admin,
+            web,
+            load,
+            dropped_spans,
+            secrets,
+            shutdown,
+            served: task,
+            ..
+        } = served;
+        Self {
+            _inspection,
+            oz,
+            client,
+            directory,
+            config,
+            address,
+            admin,
+            web,
+            load,
+            dropped_spans,
+            secrets,
+            shutdown,
+            task,
+        }
     }
 
     /// Shuts the service down gracefully and starts it again on the same journal.
@@ -180,10 +217,12 @@ pub fn config(oz: &Simulator, directory: &Path) -> Config {
 pub async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
+    let (admin, web) = (app.admin_address(), app.web_url());
     let (load, shutdown) = (app.load(), CancellationToken::new());
     let (secrets, reloads) = (app.secrets(), Box::new(app.reloads()));
+    let dropped_spans = app.dropped_spans();
     let served = tokio::spawn(app.run(shutdown.clone()));
-    Served { address, load, secrets, reloads, shutdown, served }
+    Served { address, admin, web, load, dropped_spans, secrets, reloads, shutdown, served }
 }
 
 impl Served {
@@ -271,6 +310,11 @@ pub async fn read_until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Ve
 /// A rule of a simulator script, in the JSON form of docs/simulator.md.
 pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(json).expect("a rule")
+}
+
+/// What the simulator does for a fault, for the `then` of a rule.
+pub fn then(fault: &OzFault) -> serde_json::Value {
+    serde_json::from_str(fault.then).expect("JSON")
 }
 
 /// A request to compare a photo that the folder already holds with the folder's liveness media.

@@ -117,6 +117,12 @@ impl Link {
         }
     }
 
+    /// Refuses new connections until [`Self::heal`], and cuts all others.
+    pub fn cut_off(&self) {
+        self.refuse();
+        self.cut();
+    }
+
     /// Holds everything back until [`Self::heal`]. Connections stay, and new ones are accepted.
     pub fn silence(&self) {
         self.line.silent.send_replace(true);

@@ -6,7 +6,7 @@
 
 #![allow(dead_code, unused_imports, reason = "no crate that mounts this module uses all of it")]
 
-mod keeper;
+pub mod keeper;
 mod link;
 mod pooler;
 mod processes;

@@ -8,14 +8,29 @@ import os
 import uuid
 from types import SimpleNamespace
 
+# The processes that tests start make no calls. gRPC's handlers of a fork abort such a child now and
+# then while other threads call. gRPC reads this once it is imported.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import canary
 import pytest
 import support
 from terminal import Checkout, Terminal
 
 
+# The programs that the tests drive or are driven by, as tests/run makes them.
+PROGRAMS = (
+    "FACEMATCH_BIN",
+    "GRPCURL",
+    "FACEMATCH_NGINX",
+    "FACEMATCH_GO_CALLER",
+    "FACEMATCH_PROMETHEUS",
+    "FACEMATCH_PROMTOOL",
+)
+
+
 def pytest_configure():
-    for name in ("FACEMATCH_BIN", "GRPCURL", "FACEMATCH_NGINX", "FACEMATCH_GO_CALLER"):
+    for name in PROGRAMS:
         if not os.access(os.environ.get(name, ""), os.X_OK):
             raise pytest.UsageError(f"{name} must name a program; run tests/run, which sets it")
 

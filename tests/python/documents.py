@@ -10,10 +10,10 @@ from typing import NamedTuple
 from support import ROOT
 
 # Blocks in these languages are commands or settings: a test runs each as printed.
-RUN = ("console", "nginx", "sh", "toml", "yaml")
+RUN = ("console", "nginx", "sh", "sql", "toml", "yaml")
 
-# The other languages: output, and code that tests/it compiles or compares.
-SHOWN = ("python", "rust", "text")
+# The other languages: output and data, and code that tests/it compiles or compares.
+SHOWN = ("json", "python", "rust", "text")
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"

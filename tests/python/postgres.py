@@ -21,7 +21,7 @@ USER = "facematch"
 # PostgreSQL refuses to run as root: the first of these users that exists runs it instead.
 INSTEAD_OF_ROOT = ("postgres", "nobody")
 
-PROGRAMS = ("initdb", "postgres", "createdb", "dropdb")
+PROGRAMS = ("initdb", "postgres", "createdb", "dropdb", "psql")
 PORTS_TRIED_MAX = 100
 LOOK_SECONDS = 0.02
 
@@ -58,6 +58,19 @@ class Cluster:
         self._keeper.wait()
         if self._server is not None:
             self._server.wait()
+
+    def create(self, database):
+        """Creates a database."""
+        self._run("createdb", *self._where(), database)
+
+    def sql(self, database, statements):
+        """Begins to run statements in a database, and returns the process that does."""
+        options = ("-v", "ON_ERROR_STOP=1", "-q", "-c", statements)
+        command = self._command("psql", *self._where(), *options, database)
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, **self._options())
+
+    def _where(self):
+        return ("-h", "127.0.0.1", "-p", self.port, "-U", USER)
 
     @property
     def _data(self):

@@ -10,6 +10,7 @@ import json
 import queue
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ class Program:
     `said` holds its lines on stdout so far, `log` is the file of its stderr.
     """
 
-    def __init__(self, arguments, ready, log):
+    def __init__(self, arguments, ready, log, descriptors=None):
         self.log = log
         self.said = []
         self._lines = queue.Queue()
@@ -73,6 +74,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
+                preexec_fn=descriptors and (lambda: _limit_descriptors(descriptors)),
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -191,13 +193,17 @@ class Server(Program):
     By default it logs at the level trace, with its libraries, so that every line can be searched.
     """
 
-    def __init__(self, binary, simulator, folder, log_level="trace", settings=()):
+    def __init__(
+        self, binary, simulator, folder, log_level="trace", settings=(), descriptors=None
+    ):
         self.folder = folder
         arguments = [binary, "serve", "--listen", "127.0.0.1:0"]
-        arguments += ["--store", f"sqlite:{folder}/facematch.db"]
+        if "--store" not in settings:
+            arguments += ["--store", f"sqlite:{folder}/facematch.db"]
         arguments += ["--oz-url", simulator.url, "--oz-login", simulator.login]
         arguments += ["--oz-password", simulator.password, "--log-level", log_level, *settings]
-        super().__init__(arguments, r"facematch is ready on (\S+:\d+)", folder / "serve.log")
+        ready, log = r"facematch is ready on (\S+:\d+)", folder / "serve.log"
+        super().__init__(arguments, ready, log, descriptors)
         self.address = self.ready.group(1)
 
     def reload(self, told):
@@ -215,6 +221,10 @@ class Server(Program):
     def channel(self):
         # Ignores a proxy in the environment: the address is 127.0.0.1.
         return grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)])
+
+
+def _limit_descriptors(descriptors):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
 
 def free_port():

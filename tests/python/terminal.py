@@ -50,6 +50,8 @@ class Checkout:
             "target/debug/facematch": os.environ["FACEMATCH_BIN"],
             "target/release/facematch": os.environ["FACEMATCH_BIN"],
             "target/test-tools/bin/go-caller": os.environ["FACEMATCH_GO_CALLER"],
+            "target/test-tools/prometheus/usr/bin/prometheus": os.environ["FACEMATCH_PROMETHEUS"],
+            "target/test-tools/prometheus/usr/bin/promtool": os.environ["FACEMATCH_PROMTOOL"],
             "target/test-tools/bin/grpcurl": os.environ["GRPCURL"],
             "target/test-tools/nginx/usr/sbin/nginx": os.environ["FACEMATCH_NGINX"],
             "target/test-tools/venv": sys.prefix,

@@ -1,4 +1,4 @@
-"""The session of docs/grpcurl.md and the README's call, run against a demo.
+"""The session of docs/grpcurl.md and the calls of the README and of docs/library.md, run against a demo.
 
 Values that differ each time (ids, times, tokens, addresses) are made equal on both sides;
 everything else must be as printed.
@@ -17,6 +17,7 @@ from support import CALL_SECONDS, ROOT, SAMPLE, Program
 VARIABLES = documents.block("docs/grpcurl.md", "FOLDER=")
 SESSION = documents.blocks("docs/grpcurl.md", "console")
 README_CALL = documents.block("README.md", "printf ")
+LIBRARY_CALL = documents.block("docs/library.md", "grpcurl ")
 
 SERVER, OZ = "127.0.0.1:50051", r"127\.0\.0\.1:36157"
 
@@ -96,6 +97,10 @@ def test_the_session_runs_as_the_page_shows_it(shell):
 
 def test_the_call_of_the_readme_runs_as_it_stands(shell):
     assert '"resolution": "RESOLUTION_SUCCESS"' in shell(README_CALL)
+
+
+def test_the_call_by_a_key_runs_as_it_stands(shell):
+    assert '"resolution": "RESOLUTION_SUCCESS"' in shell(LIBRARY_CALL)
 
 
 def test_the_variables_of_the_page_are_those_of_the_demo(demo):

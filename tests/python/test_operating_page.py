@@ -18,18 +18,24 @@ SECURE = documents.block("docs/operating.md", "cd /etc/facematch")
 SECURE_CALLS = documents.block("docs/operating.md", "facematch list")
 RENEW = documents.block("docs/operating.md", "openssl req -x509 -CA ca.pem")
 
+HEALTH = documents.block("docs/operating.md", "facematch serve --oz-url https://oz.example --oz-t")
+PROBES = documents.block("docs/operating.md", "curl 'http://127.0.0.1:50052")
+
+CHECK = documents.block("docs/operating.md", "facematch serve --check")
+
 JOURNAL, BACKUPS = "/var/lib/facematch", "/var/backups/facematch"
-PASSWORD = "/run/secrets/oz-password"
+PASSWORD, TOKEN = "/run/secrets/oz-password", "/run/secrets/oz-token"
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """The folders of the pages, made as their text says, and a password."""
+    """The folders of the pages, made as their text says, a password and a token."""
     replaced = {JOURNAL: tmp_path / "lib", BACKUPS: tmp_path / "backups"}
     for folder in replaced.values():
         folder.mkdir(mode=0o700)
     (tmp_path / "oz-password").write_text("a password\n")
-    replaced[PASSWORD] = tmp_path / "oz-password"
+    (tmp_path / "oz-token").write_text("a-token\n")
+    replaced |= {PASSWORD: tmp_path / "oz-password", TOKEN: tmp_path / "oz-token"}
     return {printed: str(real) for printed, real in replaced.items()}
 
 
@@ -58,6 +64,23 @@ def test_the_callers_file_is_accepted(terminal, folders, tmp_path):
     shell = terminal(environment, folders)
     shell.type(FIRST_START)
     shell.wait_for("facematch is ready on 127.0.0.1:")
+
+
+def test_the_admin_port_answers_the_page_s_probe(terminal, folders, tmp_path):
+    replaced = folders | {":50052": f":{support.free_port()}"}
+    environment = {"FACEMATCH_LISTEN": "127.0.0.1:0"}
+    environment["FACEMATCH_STORE"] = f"sqlite:{tmp_path}/lib/journal.db"
+    server = terminal(environment, replaced)
+    server.type(HEALTH)
+    server.wait_for("facematch is ready on 127.0.0.1:")
+    assert terminal({}, replaced).run(PROBES).endswith("readyz check passed\n")
+
+
+def test_the_page_s_check_says_what_a_start_would_do(terminal, folders):
+    said = terminal({}, folders).run(CHECK)
+    journal = f"{folders[JOURNAL]}/journal.db"
+    assert f"would create the journal in sqlite:{journal}" in said
+    assert not os.path.exists(journal)
 
 
 def test_ten_commands_secure_the_service_and_its_pair_is_renewed(terminal, folders, tmp_path):

@@ -4,12 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::multipart::Part;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
     Result,
+    lean::LeanOz,
     oz::Oz,
     process::{heard, say},
     roles::{Tally, photo},
@@ -28,8 +27,9 @@ pub struct Bare {
 
 impl Bare {
     pub async fn play(self) -> Result<()> {
-        let oz = Oz::at(&self.oz)?;
-        let (folders, photo) = (oz.folders(self.count).await?, photo(self.is_large)?);
+        let (folders, photo) =
+            (Oz::at(&self.oz)?.folders(self.count).await?, photo(self.is_large)?);
+        let oz = LeanOz::at(&self.oz)?;
         say(&"ready")?;
         heard()?;
         let started = Instant::now();
@@ -40,25 +40,13 @@ impl Bare {
         Ok(())
     }
 
-    async fn one(&self, oz: &Oz, folder: &str, photo: Bytes) -> Result<(Instant, Duration)> {
+    async fn one(&self, oz: &LeanOz, folder: &str, photo: Bytes) -> Result<(Instant, Duration)> {
         let started = Instant::now();
-        let held = oz.get(&format!("/api/folders/{folder}?with_analyses=true")).await?;
-        let liveness = held["media"][0]["media_id"].as_str().ok_or("no liveness media")?;
+        let liveness = oz.liveness(folder).await?;
         let mime = if self.is_large { "image/png" } else { "image/jpeg" };
-        let length = photo.len() as u64;
-        let file = Part::stream_with_length(photo, length).file_name("photo").mime_str(mime)?;
-        let tags = json!({"media:tags": {"file1": ["photo_selfie"]}});
-        let uploaded = oz.upload(&format!("/api/folders/{folder}/media/"), &tags, file).await?;
-        let photo = uploaded[0]["media_id"].as_str().ok_or("no photo")?;
-        let asked = json!({"analyses": [{"type": "biometry", "source_media": [liveness, photo]}]});
-        let started_there = oz.post(&format!("/api/folders/{folder}/analyses/"), &asked).await?;
-        let id = started_there[0]["analyse_id"].as_str().ok_or("no analysis")?;
-        loop {
-            tokio::time::sleep(Duration::from_millis(self.poll_ms)).await;
-            let analysis = oz.get(&format!("/api/analyses/{id}")).await?;
-            if analysis["state"] != "PROCESSING" {
-                return Ok((Instant::now(), started.elapsed()));
-            }
-        }
+        let photo = oz.upload(folder, photo, mime).await?;
+        let analysis = oz.start(folder, &liveness, &photo).await?;
+        oz.wait(&analysis, Duration::from_millis(self.poll_ms)).await?;
+        Ok((Instant::now(), started.elapsed()))
     }
 }

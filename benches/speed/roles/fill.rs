@@ -87,5 +87,6 @@ pub(super) fn spec() -> Spec {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
+        trace: None,
     }
 }

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use facematch::pb::{MatchUpdate, match_update::Event};
+use facematch::pb::{MatchUpdate, match_update::Event, reference_photo::Source};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -17,7 +16,7 @@ use crate::{
     credentials::Credentials,
     oz::Oz,
     process::{heard, say},
-    roles::{Client, Tally, connected, line::Line, photo, request},
+    roles::{Client, Tally, connected, line::Line, photo, request_with},
 };
 
 /// How long a caller pauses when the service is at its limit.
@@ -31,6 +30,8 @@ pub struct Matches {
     pub at_once: usize,
     pub connections: usize,
     pub credentials: Credentials,
+    /// The key by which the photo is named; `None`: it is sent.
+    pub reference_key: Option<String>,
     pub is_large: bool,
     /// Start this many a second, rather than one whenever another has ended.
     pub per_second: Option<f64>,
@@ -49,7 +50,10 @@ impl Matches {
         let caller = Caller {
             clients: connected(&server, self.connections, &self.credentials).await?.into(),
             authorization: self.credentials.authorization()?,
-            photo,
+            source: match self.reference_key {
+                Some(key) => Source::ReferenceKey(key),
+                None => Source::Content(photo),
+            },
             line: line.map(Arc::new),
         };
         let started = Instant::now();
@@ -71,7 +75,7 @@ type Ended = (Instant, Duration);
 struct Caller {
     clients: Arc<[Client]>,
     authorization: Option<AsciiMetadataValue>,
-    photo: Bytes,
+    source: Source,
     line: Option<Arc<Line>>,
 }
 
@@ -97,7 +101,7 @@ impl Caller {
     async fn begin(&self, n: usize, folder: &str) -> Result<Streaming<MatchUpdate>> {
         let mut client = self.clients[n % self.clients.len()].clone();
         loop {
-            let mut request = Request::new(request(folder, &self.photo));
+            let mut request = Request::new(request_with(folder, self.source.clone()));
             if let Some(authorization) = &self.authorization {
                 request.metadata_mut().insert("authorization", authorization.clone());
             }

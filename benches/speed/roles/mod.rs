@@ -11,10 +11,11 @@ mod erase;
 mod fill;
 mod flight;
 mod follower;
+mod gateway;
 mod line;
 mod lists;
 mod matches;
-mod nothing;
+mod objects;
 mod pace;
 mod rows;
 mod witness;
@@ -36,9 +37,10 @@ pub use self::{
     fill::Fill,
     flight::{Flight, Flying},
     follower::{Followed, Follower},
+    gateway::Gateway,
     lists::{Listed, Lists},
     matches::Matches,
-    nothing::Nothing,
+    objects::Objects,
     pace::{Pace, Paced},
     rows::{Rows, Written},
     witness::{Witness, Witnessed},
@@ -62,7 +64,8 @@ pub enum Role {
     Erase(Erase),
     Lists(Lists),
     Rows(Rows),
-    Nothing(Nothing),
+    Gateway(Gateway),
+    Objects(Objects),
     Witness(Witness),
     Pace(Pace),
     Follower(Follower),
@@ -80,7 +83,8 @@ impl Role {
             Self::Erase(_) => "retention",
             Self::Lists(_) => "caller of lists",
             Self::Rows(_) => "writer of rows",
-            Self::Nothing(_) => "service that does nothing",
+            Self::Gateway(_) => "bare gateway",
+            Self::Objects(_) => "object store",
             Self::Witness(_) => "witness of what others do",
             Self::Pace(_) => "writer of matches at a steady rate",
             Self::Follower(_) => "follower of all matches",
@@ -103,7 +107,8 @@ pub fn play(role: &str) -> Result<()> {
             Role::Erase(role) => role.play().await,
             Role::Lists(role) => role.play().await,
             Role::Rows(role) => role.play().await,
-            Role::Nothing(role) => role.play().await,
+            Role::Gateway(role) => role.play().await,
+            Role::Objects(role) => role.play().await,
             Role::Witness(role) => role.play().await,
             Role::Pace(role) => role.play().await,
             Role::Follower(role) => role.play().await,
@@ -202,7 +207,10 @@ fn photo(is_large: bool) -> Result<bytes::Bytes> {
 }
 
 fn request(folder: &str, photo: &bytes::Bytes) -> MatchRequest {
-    let source = reference_photo::Source::Content(photo.clone());
+    request_with(folder, reference_photo::Source::Content(photo.clone()))
+}
+
+fn request_with(folder: &str, source: reference_photo::Source) -> MatchRequest {
     MatchRequest {
         folder_id: folder.to_owned(),
         photo: Some(ReferencePhoto { source: Some(source), ..Default::default() }),

@@ -30,6 +30,7 @@ pub fn large_photo(bench: &mut Bench) -> Result<()> {
         at_once: 1,
         connections: 1,
         credentials: Credentials::default(),
+        reference_key: None,
         is_large: true,
         per_second: None,
         on_the_line: false,

@@ -5,8 +5,8 @@ use crate::{
     credentials::Credentials,
     process::{Part, Usage},
     report::{Point, Unit},
-    roles::{Bare, Matches, Nothing, Role, Tally},
-    rows::{Bench, House},
+    roles::{Bare, Gateway, Matches, Role, Tally},
+    rows::Bench,
 };
 
 /// An analysis of this length is over at the third poll, if polls are a second apart.
@@ -19,13 +19,14 @@ const PER_SECOND: f64 = 1_000.0;
 /// The rate that the parts around the service must reach alone, so that they aren't the bottleneck.
 const WELL_BEYOND: f64 = 2.0 * PER_SECOND;
 
-/// Runs the same matches in a bare loop and by the service, in turns, so that a noisy machine harms
-/// both alike.
+/// Runs the same matches in a bare loop, by a bare gateway and by the service, in turns, so that a
+/// noisy machine harms all alike.
 pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
     let (rounds, count) = (bench.size.of(2, 3), bench.size.of(2_500, 3_000));
-    let (mut bare, mut ours, mut rest) = (0.0, 0.0, Costs::default());
+    let (mut bare, mut gateway, mut ours, mut rest) = (0.0, 0.0, 0.0, Costs::default());
     for _ in 0..rounds {
         bare += bare_loop(bench, count)?;
+        gateway += by_a_bare_gateway(bench, count)?;
         let costs = by_the_service(bench, count)?;
         ours += costs.service.cpu_seconds;
         rest = rest.plus(costs);
@@ -33,13 +34,11 @@ pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
     let matches = f64::from(rounds) * count as f64;
     let each = |seconds: f64| seconds * 1e6 / matches;
     bench.tell("match/bare loop: CPU per match", each(bare), Unit::MicrosecondsOfCpu);
-    bench
-        .tell("match/service: CPU per match", each(ours), Unit::MicrosecondsOfCpu)
-        .refer("bare gateway: 1.3 to 1.8 times the bare loop");
-    bench
-        .tell("match/service over bare loop", ours / bare, Unit::TimesOfCpu)
-        .at_most(2.0)
-        .refer("bare gateway: 1.3 to 1.8");
+    bench.tell("match/bare gateway: CPU per match", each(gateway), Unit::MicrosecondsOfCpu);
+    bench.tell("match/service: CPU per match", each(ours), Unit::MicrosecondsOfCpu);
+    bench.tell("match/bare gateway over bare loop", gateway / bare, Unit::TimesOfCpu);
+    bench.tell("match/service over bare loop", ours / bare, Unit::TimesOfCpu).at_most(2.0);
+    bench.tell("match/service over bare gateway", ours / gateway, Unit::TimesOfCpu).at_most(1.0);
     let (caller, simulator) = (each(rest.caller), each(rest.simulator));
     bench.tell("match/caller: CPU per match", caller, Unit::MicrosecondsOfCpu);
     bench.tell("match/simulator: CPU per match", simulator, Unit::MicrosecondsOfCpu);
@@ -48,6 +47,18 @@ pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
     bench.tell("match/syncs per match", rest.commits / matches, Unit::Count);
     bench.tell("match/syncs a second", rest.commits / rest.seconds, Unit::PerSecond);
     Ok(())
+}
+
+/// CPU seconds of a bare gateway over `count` matches.
+fn by_a_bare_gateway(bench: &mut Bench, count: usize) -> Result<f64> {
+    let (_simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
+    let role = Gateway { oz: Some(oz.clone()), poll_ms: POLL_MS };
+    let (gateway, server) = Part::role(&Role::Gateway(role))?;
+    let (mut caller, _) = Part::role(&Role::Matches(matches(&oz, count, count)))?;
+    let before = gateway.usage()?;
+    caller.tell(&serde_json::from_str::<String>(&server)?)?;
+    let _: Tally = caller.outcome()?;
+    Ok(gateway.usage()?.since(before).cpu_seconds)
 }
 
 /// CPU seconds of a bare loop over `count` matches.
@@ -86,7 +97,7 @@ impl Costs {
 
 fn by_the_service(bench: &mut Bench, count: usize) -> Result<Costs> {
     let house = bench.house(THREE_POLLS_MS, &[])?;
-    let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, count)))?;
+    let (mut caller, _) = Part::role(&Role::Matches(matches(&house.oz, count, count)))?;
     let before = (house.service.usage()?, caller.usage()?, house.simulator.usage()?);
     caller.tell(&house.server)?;
     let tally: Tally = caller.outcome()?;
@@ -101,13 +112,14 @@ fn by_the_service(bench: &mut Bench, count: usize) -> Result<Costs> {
     Ok(Costs { commits: house.commits()?, ..costs })
 }
 
-fn matches(house: &House, count: usize, at_once: usize) -> Matches {
+fn matches(oz: &str, count: usize, at_once: usize) -> Matches {
     Matches {
-        oz: house.oz.clone(),
+        oz: oz.to_owned(),
         count,
         at_once,
         connections: CONNECTIONS,
         credentials: Credentials::default(),
+        reference_key: None,
         is_large: false,
         per_second: None,
         on_the_line: false,
@@ -119,7 +131,7 @@ pub fn rate(bench: &mut Bench) -> Result<()> {
     // Several times as many as run at once, which is what a few seconds bring.
     let (count, at_once) = (bench.size.of(12_000, 30_000), 4_000);
     let house = bench.house(THREE_POLLS_MS, &[])?;
-    let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, at_once)))?;
+    let (mut caller, _) = Part::role(&Role::Matches(matches(&house.oz, count, at_once)))?;
     caller.tell(&house.server)?;
     let tally: Tally = caller.outcome()?;
     bench
@@ -164,6 +176,7 @@ fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
         at_once: count,
         connections: CONNECTIONS,
         credentials: Credentials::default(),
+        reference_key: None,
         is_large: false,
         per_second: Some(per_second),
         on_the_line: true,
@@ -192,17 +205,8 @@ pub fn parts_alone(bench: &mut Bench) -> Result<()> {
     bench
         .tell("alone/simulator: matches a second, of one poll", tally.per_second, Unit::PerSecond)
         .at_least(WELL_BEYOND);
-    let (_nothing, server) = Part::role(&Role::Nothing(Nothing))?;
-    let role = Matches {
-        oz,
-        count,
-        at_once: 128,
-        connections: CONNECTIONS,
-        credentials: Credentials::default(),
-        is_large: false,
-        per_second: None,
-        on_the_line: false,
-    };
+    let (_gateway, server) = Part::role(&Role::Gateway(Gateway { oz: None, poll_ms: 0 }))?;
+    let role = matches(&oz, count, 128);
     let (mut caller, _) = Part::role(&Role::Matches(role))?;
     caller.tell(&serde_json::from_str::<String>(&server)?)?;
     let tally: Tally = caller.outcome()?;

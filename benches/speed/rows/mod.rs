@@ -6,14 +6,18 @@
 
 mod access;
 mod audience;
+mod beside;
 mod erase;
 mod flight;
 mod follower;
 mod journal;
 mod large;
+mod library;
 mod lists;
 mod matches;
+mod metrics;
 mod replicas;
+mod retained;
 mod start;
 
 use std::{path::Path, time::Instant};
@@ -56,13 +60,16 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are reported.
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 18] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
     ("access", access::access),
     ("audit", access::audit),
+    ("library", library::library),
+    ("metrics", metrics::metrics),
     ("rate", matches::rate),
     ("growth", matches::growth),
+    ("retained", retained::retained),
     ("alone", matches::parts_alone),
     ("in-flight", flight::in_flight),
     ("audience", audience::audience),
@@ -114,9 +121,19 @@ pub fn measure(size: Size, only: &[String]) -> Result<Report> {
 impl Bench {
     /// Starts a simulator in which analyses take `processing_ms`, and a service that uses it.
     pub fn house(&mut self, processing_ms: u64, more: &[&str]) -> Result<House> {
+        self.house_in(&[], processing_ms, more)
+    }
+
+    /// The same, with these variables in the service's environment.
+    pub fn house_in(
+        &mut self,
+        environment: &[(&str, String)],
+        processing_ms: u64,
+        more: &[&str],
+    ) -> Result<House> {
         let (simulator, oz) = self.simulator(processing_ms)?;
         let directory = tempfile::tempdir()?;
-        let (service, server) = Part::service(&oz, directory.path(), more)?;
+        let (service, server) = Part::service_in(environment, &oz, directory.path(), more)?;
         Ok(House { simulator, service, oz, server, directory })
     }
 

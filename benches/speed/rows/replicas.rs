@@ -95,6 +95,7 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
         at_once,
         connections: CONNECTIONS,
         credentials: Credentials::default(),
+        reference_key: None,
         is_large: false,
         per_second: None,
         on_the_line: false,

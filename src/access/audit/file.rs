@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::OFlags;
+use rustix::{
+    fs::{Access, OFlags, access},
+    io::Errno,
+};
 
 /// The most bytes that are read for the last line: far more than a line has.
 const TAIL_BYTES_MAX: u64 = 1 << 20;
@@ -18,6 +21,8 @@ const TAIL_BYTES: u64 = 8 << 10;
 /// How the file of a later start must begin: with a record, or with the line breaks by which a file
 /// is tried.
 const BEGINNINGS: [u8; 2] = *b"{\n";
+/// Why a symbolic link is refused.
+const LINK: &str = "it is a symbolic link";
 
 /// Where lines are appended. Its methods may block.
 pub(super) trait Storage: Send {
@@ -182,10 +187,8 @@ fn open(path: &Path) -> io::Result<File> {
         options.read(true).create(true);
     }
     let file = options.open(path).map_err(|error| match error.raw_os_error() {
-        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => {
-            io::Error::other("it is a symbolic link")
-        }
-        Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => {
+        Some(code) if code == Errno::LOOP.raw_os_error() => io::Error::other(LINK),
+        Some(code) if code == Errno::NXIO.raw_os_error() => {
             io::Error::other("it is a pipe that no process reads")
         }
         _ => error,
@@ -196,6 +199,31 @@ fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::fcntl_getfl(&file)?;
     rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
     Ok(file)
+}
+
+/// Whether there is a file, after the checks by which [`open`] would refuse it. A regular file is read
+/// and not locked; nothing else is opened, since the reader of a pipe would notice.
+pub(super) fn exists(path: &Path) -> io::Result<bool> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?;
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    if found.is_symlink() {
+        return Err(io::Error::other(LINK));
+    }
+    if found.is_dir() {
+        return Err(Errno::ISDIR.into());
+    }
+    access(path, Access::WRITE_OK)?;
+    if found.is_file() {
+        tail(&File::open(path)?, found.len())?;
+    }
+    Ok(true)
 }
 
 /// Locks the file against other processes, until it is closed.

@@ -126,6 +126,11 @@ impl Audit {
         self.0.is_some()
     }
 
+    /// Whether records can be written, as far as the last ones tell.
+    pub fn works(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| !inner.outage.lasts())
+    }
+
     /// The id of this process in the records; `None` without a file.
     pub fn replica(&self) -> Option<&str> {
         self.0.as_ref().map(|inner| inner.replica.as_str())
@@ -174,6 +179,19 @@ impl Audit {
         }
     }
 
+    /// Whether calls are refused whose records can't be written.
+    pub fn is_required(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.mode == FailureMode::Refuse)
+    }
+
+    /// Whether records can be written. Always `Ok` unless they are [required](Self::is_required).
+    ///
+    /// # Errors
+    /// Why a call would be refused now.
+    pub async fn takes_records(&self) -> Result<(), AuditFailure> {
+        self.reserve().await.map(drop)
+    }
+
     /// Opens what the path names now: another program has moved the file away. Returns at once; the
     /// records that follow are in the new file.
     pub fn reopen(&self) {
@@ -215,6 +233,15 @@ impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Audit").field("is_on", &self.is_on()).finish_non_exhaustive()
     }
+}
+
+/// Whether the audit file exists, after a check that it could be opened. Creates, changes and locks
+/// nothing.
+///
+/// # Errors
+/// If it holds something else, or this user may not write it, or create it in its folder.
+pub fn exists(path: &Path) -> Result<bool, OpenError> {
+    file::exists(path).map_err(|source| OpenError { path: path.display().to_string(), source })
 }
 
 /// Why the audit file can't be opened.

@@ -38,6 +38,8 @@ pub struct AuditRecord {
     pub grant: Option<Grant>,
     /// The address of the connection's other end.
     pub peer: Option<SocketAddr>,
+    /// The word of the door through which the call has come.
+    pub door: &'static str,
     /// The method's name without its service, such as `RunMatch`.
     pub rpc: &'static str,
     /// The match that the call is about, if known.
@@ -65,6 +67,7 @@ struct AuditLine<'a> {
     credential: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<SocketAddr>,
+    door: &'static str,
     rpc: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     match_id: Option<String>,
@@ -99,6 +102,7 @@ impl AuditRecord {
             caller: grant.map(|grant| fitting(grant.caller(), CALLER_BYTES_MAX)),
             credential: credential.map(|credential| fitting(credential, CREDENTIAL_BYTES_MAX)),
             peer: self.peer,
+            door: self.door,
             rpc: self.rpc,
             match_id: self.match_id.map(|id| id.to_string()),
             code: self.code,
@@ -165,6 +169,7 @@ mod tests {
         let record = AuditRecord {
             grant: Some(grant("retail", "kyc", "k7")),
             peer: Some("192.0.2.7:4711".parse().unwrap()),
+            door: "grpc",
             rpc: "WatchMatches",
             match_id: Some("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()),
             code: "UNAVAILABLE",
@@ -175,7 +180,7 @@ mod tests {
         let expected = concat!(
             r#"{"time":"2025-11-24T16:00:00.512345Z","replica":"00c0ffee00c0ffee","#,
             r#""tenant":"retail","caller":"kyc","credential":"k7","peer":"192.0.2.7:4711","#,
-            r#""rpc":"WatchMatches","match_id":"01890a5d-ac96-774b-bcce-b302099a8057","#,
+            r#""door":"grpc","rpc":"WatchMatches","match_id":"01890a5d-ac96-774b-bcce-b302099a8057","#,
             r#""code":"UNAVAILABLE","reason":"SERVER_DRAINING","#,
             r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","#,
             r#""first_position":7,"last_position":9,"previous":"ab"}"#,
@@ -185,10 +190,11 @@ mod tests {
 
     #[test]
     fn a_field_without_a_value_is_absent_except_previous() {
-        let record = AuditRecord { rpc: "GetMatch", code: "OK", ..AuditRecord::default() };
+        let record =
+            AuditRecord { door: "web", rpc: "GetMatch", code: "OK", ..AuditRecord::default() };
         let expected = concat!(
             r#"{"time":"2025-11-24T16:00:00.512345Z","replica":"00c0ffee00c0ffee","#,
-            r#""rpc":"GetMatch","code":"OK","previous":""}"#,
+            r#""door":"web","rpc":"GetMatch","code":"OK","previous":""}"#,
         );
         assert_eq!(line(&record, ""), expected);
     }
@@ -202,6 +208,7 @@ mod tests {
                 peer: Some(
                     "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap(),
                 ),
+                door: "grpc",
                 rpc: "WatchMatches",
                 match_id: Some("01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()),
                 code: "FAILED_PRECONDITION",

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::text::one_line;
+
 /// The longest value or name that a fault repeats, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
@@ -86,16 +88,4 @@ pub fn segment(name: &str) -> String {
 
 fn may_be_a_secret(text: &str) -> bool {
     text.to_ascii_lowercase().contains(KEY_PREFIX)
-}
-
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            line.extend(letter.escape_default());
-        } else {
-            line.push(letter);
-        }
-    }
-    line
 }

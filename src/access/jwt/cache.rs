@@ -1,6 +1,6 @@
 //! The grants of tokens that were verified, so that a caller's next call costs no signature check.
 //!
-//! A token is remembered by its BLAKE3 hash. The bound holds whatever tokens come: once half of it
+//! A token is remembered by its BLAKE3 hash. The bound holds for any tokens: once half of it
 //! is filled with new tokens, the older half is forgotten.
 
 use std::{collections::HashMap, mem};

@@ -276,7 +276,7 @@ impl Issuer {
                 state.fault = None;
                 state.publish(keys);
                 drop(state);
-                self.reloads.count(ReloadKind::Jwks, true);
+                self.reloads.count(ReloadKind::Jwks).succeeded(self.clock.now());
                 info!(issuer = &*self.terms.url, "key set read again");
             }
             Err(fault) => {
@@ -285,7 +285,7 @@ impl Issuer {
                 }
                 state.fault = Some(fault.clone());
                 drop(state);
-                self.reloads.count(ReloadKind::Jwks, false);
+                self.reloads.count(ReloadKind::Jwks).failed();
                 warn!(error = %fault, "key set not read again: the last good one stays in use");
             }
         }
@@ -333,12 +333,12 @@ impl Issuer {
                 state.fetch.good_until = now.after(GOOD_FOR);
                 state.publish(keys);
                 self.outage.worked();
-                self.reloads.count(ReloadKind::Jwks, true);
+                self.reloads.count(ReloadKind::Jwks).succeeded(self.clock.now());
             }
             Err(error) => {
                 state.fetch.next = now.after(FETCH_PAUSE);
                 self.outage.failed(&OfIssuer { issuer: self.terms.url.clone(), source: error });
-                self.reloads.count(ReloadKind::Jwks, false);
+                self.reloads.count(ReloadKind::Jwks).failed();
                 if now >= state.fetch.good_until && !state.keys.is_empty() {
                     warn!(issuer = &*self.terms.url, "key set dropped: it is a day old");
                     state.publish(KeySet::default());

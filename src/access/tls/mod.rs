@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -24,9 +24,15 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{access::ReloadCounts, clock::Clock, sync::lock};
+use crate::{
+    access::{ReloadCount, ReloadCounts},
+    clock::Clock,
+    domain::Timestamp,
+    sync::lock,
+};
 
 use files::{Contents, FileSet, Fingerprint};
+use server_config::Checked;
 
 /// The files of TLS, and who has to present a certificate.
 #[derive(Clone, Debug)]
@@ -86,8 +92,9 @@ pub struct Tls {
     clock: Clock,
     published: watch::Sender<Arc<ServerConfig>>,
     seen: Mutex<Seen>,
-    ok: AtomicU64,
-    failed: AtomicU64,
+    /// When the published certificate expires, in microseconds since 1970.
+    expires: AtomicI64,
+    reloads: ReloadCount,
 }
 
 /// The outcome of the last look at the files.
@@ -111,15 +118,16 @@ impl Tls {
     pub fn open(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let files = FileSet::new(files);
         let contents = files.read()?;
-        let config = server_config::build(&contents, files.client_auth(), &clock)?;
+        let Checked { config, expires } =
+            server_config::build(&contents, files.client_auth(), &clock)?;
         let seen = Seen { published: contents.fingerprint(), trouble: None };
         Ok(Self {
             files,
             clock,
             published: watch::Sender::new(Arc::new(config)),
             seen: Mutex::new(seen),
-            ok: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            expires: AtomicI64::new(expires.as_micros()),
+            reloads: ReloadCount::default(),
         })
     }
 
@@ -130,8 +138,12 @@ impl Tls {
 
     /// How often the files have changed.
     pub fn reloads(&self) -> ReloadCounts {
-        let (ok, failed) = (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
-        ReloadCounts { kind: "tls", ok, failed }
+        self.reloads.of("tls")
+    }
+
+    /// When the certificate expires that new connections get.
+    pub fn expires(&self) -> Timestamp {
+        Timestamp::from_micros(self.expires.load(Ordering::Relaxed))
     }
 
     /// Reads the files again, and publishes the set if it has changed and can be used.
@@ -139,10 +151,11 @@ impl Tls {
         let mut seen = lock(&self.seen);
         match self.files.read().and_then(|contents| self.changed(&contents, &seen)) {
             Ok(None) => seen.trouble = None,
-            Ok(Some((fingerprint, config))) => {
+            Ok(Some((fingerprint, Checked { config, expires }))) => {
                 self.published.send_replace(Arc::new(config));
+                self.expires.store(expires.as_micros(), Ordering::Relaxed);
                 *seen = Seen { published: fingerprint, trouble: None };
-                self.ok.fetch_add(1, Ordering::Relaxed);
+                self.reloads.succeeded(self.clock.now());
                 info!("TLS files changed: new connections use them");
             }
             Err(error) => self.keep(&mut seen, error),
@@ -154,13 +167,13 @@ impl Tls {
         &self,
         contents: &Contents,
         seen: &Seen,
-    ) -> Result<Option<(Fingerprint, ServerConfig)>, TlsError> {
+    ) -> Result<Option<(Fingerprint, Checked)>, TlsError> {
         let fingerprint = contents.fingerprint();
         if fingerprint == seen.published {
             return Ok(None);
         }
-        let config = server_config::build(contents, self.files.client_auth(), &self.clock)?;
-        Ok(Some((fingerprint, config)))
+        let checked = server_config::build(contents, self.files.client_auth(), &self.clock)?;
+        Ok(Some((fingerprint, checked)))
     }
 
     /// Keeps the published set. Each trouble is told once; two files of different pairs only if the
@@ -170,7 +183,7 @@ impl Tls {
         let was_told = same.as_ref().is_some_and(|last| last.is_told);
         let is_told = same.is_some() || !error.is_mismatch;
         if is_told && !was_told {
-            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.reloads.failed();
             let setting = error.setting;
             warn!(setting, %error, "TLS files unusable: the previous ones are kept");
         }

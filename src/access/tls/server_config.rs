@@ -34,15 +34,22 @@ use crate::{
 /// HTTP/2 in ALPN (RFC 9113, section 3.2): the only protocol of the port.
 const ALPN_HTTP2: &[u8] = b"h2";
 
+/// A configuration that has passed all checks.
+pub struct Checked {
+    pub config: ServerConfig,
+    /// When its certificate expires.
+    pub expires: Timestamp,
+}
+
 /// The configuration of a set, after all checks.
 pub fn build(
     contents: &Contents,
     client_auth: ClientAuth,
     clock: &Clock,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<Checked, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let pair = pair(contents, &provider)?;
-    check_validity(&contents.cert, &pair, clock.now())?;
+    let expires = check_validity(&contents.cert, &pair, clock.now())?;
     let verifier = verifier(contents, client_auth, &provider)?;
     let builder = ServerConfig::builder_with_details(provider, Arc::new(ClockTime(clock.clone())))
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -61,7 +68,7 @@ pub fn build(
         }
     };
     config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
-    Ok(config)
+    Ok(Checked { config, expires })
 }
 
 /// The certificate with its key.
@@ -86,8 +93,12 @@ fn pair(contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, 
     }
 }
 
-/// Checks the dates of the server's own certificate.
-fn check_validity(cert: &Content, pair: &CertifiedKey, now: Timestamp) -> Result<(), TlsError> {
+/// Checks the dates of the server's own certificate. Returns when it expires.
+fn check_validity(
+    cert: &Content,
+    pair: &CertifiedKey,
+    now: Timestamp,
+) -> Result<Timestamp, TlsError> {
     let unparsable = || cert.error("holds a certificate that can't be parsed");
     let der = pair.end_entity_cert().map_err(|_| unparsable())?;
     let parsed = Certificate::from_der(der).map_err(|_| unparsable())?;
@@ -98,7 +109,7 @@ fn check_validity(cert: &Content, pair: &CertifiedKey, now: Timestamp) -> Result
     if now < moment(validity.not_before) {
         return Err(cert.error(&format!("is not valid yet ({})", validity.not_before)));
     }
-    Ok(())
+    Ok(moment(validity.not_after))
 }
 
 fn moment(time: Time) -> Timestamp {

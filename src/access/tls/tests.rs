@@ -126,7 +126,7 @@ impl Watched {
     }
 
     fn counts(&self) -> (u64, u64) {
-        let ReloadCounts { kind, ok, failed } = self.tls.reloads();
+        let ReloadCounts { kind, ok, failed, .. } = self.tls.reloads();
         assert_eq!(kind, "tls");
         (ok, failed)
     }

@@ -22,6 +22,7 @@ const MATCH_EXAMPLES: &str = "\
 Examples:
   facematch match --folder 0b6f… --photo anna.jpg
   facematch match --folder 0b6f… --photo passport.png --kind id-front --liveness-policy require
+  facematch match --folder 0b6f… --reference customers/17.jpg
   facematch match --folder 0b6f… --folder-media 77c1… --output json
   facematch match --folder 0b6f… --photo anna.jpg --request-id order-17 --label branch=riga
   camera | facematch match --folder 0b6f… --photo -
@@ -99,9 +100,10 @@ fn repeated(labels: &[(String, String)]) -> Option<&str> {
 #[derive(Debug, Clone, Args)]
 pub struct RetryArgs {
     /// How long to retry after a connection broke or a server shut down, without a new update in
-    /// between; if the first connection fails, the command doesn't retry
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
-    pub give_up_after: Duration,
+    /// between; if the first connection fails, the command doesn't retry [default: 5m, and for ever
+    /// with --all]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub give_up_after: Option<Duration>,
     /// Print progress and heartbeats too; on a terminal the live line shows them anyway
     #[arg(long)]
     pub progress: bool,
@@ -117,6 +119,10 @@ pub struct MatchArgs {
     /// The reference photo: a JPEG or PNG of at most 10 MiB; - reads it from standard input
     #[arg(long, value_name = "FILE", group = "source")]
     pub photo: Option<PathBuf>,
+    /// The key of a photo in the operator's photo library, from which the server reads it, instead
+    /// of a file
+    #[arg(long, value_name = "KEY", group = "source", value_parser = given)]
+    pub reference: Option<String>,
     /// A photo that the folder already holds, instead of a file
     #[arg(long, value_name = "ID", group = "source", value_parser = given)]
     pub folder_media: Option<String>,
@@ -225,6 +231,9 @@ pub struct WatchArgs {
     /// With --all, where to resume: a token, or "earliest"; without one, from now on
     #[arg(long, value_name = "TOKEN", value_parser = given, conflicts_with_all = ["match_id", "request_id"])]
     pub resume_token: Option<String>,
+    /// With --all, what to do if updates after the token are not kept any more
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = ExpiredArg::Fail, conflicts_with_all = ["match_id", "request_id"])]
+    pub on_expired: ExpiredArg,
     /// With --all, only matches of this Oz folder
     #[arg(long, value_name = "ID", value_parser = given, conflicts_with_all = ["match_id", "request_id"])]
     pub folder: Option<String>,
@@ -238,6 +247,28 @@ pub struct WatchArgs {
     pub patience: RetryArgs,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// What to do about a token whose updates are not kept any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExpiredArg {
+    /// End with the error
+    Fail,
+    /// Continue with the oldest update that is kept
+    Earliest,
+    /// Continue with what happens from now on
+    Now,
+}
+
+impl ExpiredArg {
+    /// The token to continue with.
+    pub const fn token(self) -> Option<&'static str> {
+        match self {
+            Self::Fail => None,
+            Self::Earliest => Some("earliest"),
+            Self::Now => Some(""),
+        }
+    }
 }
 
 /// Arguments of `list`.

@@ -9,7 +9,10 @@ use clap::Args;
 use tonic::transport::Uri;
 
 use crate::{
-    cli::args::{Output, value::limit},
+    cli::args::{
+        Output,
+        value::{has_valid_port, limit},
+    },
     config::{self, Environment},
 };
 
@@ -59,7 +62,9 @@ pub struct Common {
 /// How long a command waits for each answer.
 #[derive(Debug, Clone, Args)]
 pub struct TimeoutArg {
-    /// How long to wait for each answer of the server
+    /// How long to wait for each answer of the server, retries included: a call is repeated if its
+    /// connection breaks, or if the server asks for it; if the first connection fails, the command
+    /// doesn't retry
     #[arg(long, value_name = "DURATION", value_parser = limit, default_value = ANSWER_TIMEOUT)]
     pub timeout: Duration,
 }
@@ -166,14 +171,16 @@ fn server(text: &str) -> Result<Uri, String> {
     match (uri.scheme_str(), uri.host()) {
         // The text may hold a password, so the message doesn't repeat it.
         _ if authority.contains('@') => Err("must not hold a user name or a password".to_owned()),
-        (Some("http" | "https"), Some(host)) if !host.is_empty() => match uri.path_and_query() {
-            Some(path) if path.as_str() != "/" => Err(format!(
-                "must end after the host and the port: calls of gRPC have paths of their own, and \
-                 {} would be ignored",
-                config::one_line(path.as_str())
-            )),
-            Some(_) | None => Ok(uri),
-        },
+        (Some("http" | "https"), Some(host)) if !host.is_empty() && has_valid_port(&uri) => {
+            match uri.path_and_query() {
+                Some(path) if path.as_str() != "/" => Err(format!(
+                    "must end after the host and the port: calls of gRPC have paths of their own, \
+                     and {} would be ignored",
+                    config::one_line(path.as_str())
+                )),
+                Some(_) | None => Ok(uri),
+            }
+        }
         _ => Err(WANTED.to_owned()),
     }
 }
@@ -283,6 +290,9 @@ mod tests {
             ("ftp://h", "http://127.0.0.1:50051"),
             ("h:1", "http://127.0.0.1:50051"),
             ("http://", "http://127.0.0.1:50051"),
+            ("http://h:99999", "http://127.0.0.1:50051"),
+            ("http://h:0", "http://127.0.0.1:50051"),
+            ("https://[::1]:", "http://127.0.0.1:50051"),
         ] {
             let error = server(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");

@@ -42,7 +42,7 @@ fn match_has_an_argument_for_every_field_of_a_request() {
     let labels = [("a", "b"), ("c", "d=e"), ("e", "")];
     assert_eq!(args.labels, labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(args.liveness_media, ["m", "n"]);
-    assert_eq!(args.patience.give_up_after, Duration::from_secs(60));
+    assert_eq!(args.patience.give_up_after, Some(Duration::from_secs(60)));
     assert!(args.patience.progress);
     let port = args.common.server.and_then(|server| server.port_u16());
     assert_eq!((port, args.common.output), (Some(1), Output::Json));
@@ -50,12 +50,15 @@ fn match_has_an_argument_for_every_field_of_a_request() {
 
 #[test]
 fn match_needs_one_photo() {
-    assert!(matches!(
-        parsed("facematch match --folder f --folder-media m"),
-        Command::Call(CallCommand::Match(_))
-    ));
+    for source in ["--photo p", "--reference k", "--folder-media m"] {
+        let command = parsed(&format!("facematch match --folder f {source}"));
+        assert!(matches!(command, Command::Call(CallCommand::Match(_))), "{source}");
+    }
     assert!(refused("facematch match --folder f").contains("--photo"));
     refused("facematch match --folder f --photo p --folder-media m");
+    refused("facematch match --folder f --photo p --reference k");
+    refused("facematch match --folder f --reference k --folder-media m");
+    refused("facematch match --folder f --reference=");
     refused("facematch match --photo p");
 }
 
@@ -140,6 +143,26 @@ fn an_empty_value_is_refused() {
         "facematch list --page-token ",
     ] {
         assert!(refused(line).contains("is empty"), "{line}");
+    }
+}
+
+#[test]
+fn only_a_watch_of_all_matches_has_tokens() {
+    for more in ["--resume-token t", "--on-expired now", "--folder f", "--label a=b"] {
+        refused(&format!("facematch watch m {more}"));
+        refused(&format!("facematch watch --request-id r {more}"));
+        parsed(&format!("facematch watch --all {more}"));
+    }
+    for (given, token) in
+        [("", None), (" --on-expired earliest", Some("earliest")), (" --on-expired now", Some(""))]
+    {
+        let Command::Call(CallCommand::Watch(args)) =
+            parsed(&format!("facematch watch --all{given}"))
+        else {
+            panic!("another command");
+        };
+        assert_eq!(args.on_expired.token(), token, "{given}");
+        assert_eq!(args.patience.give_up_after, None, "for ever");
     }
 }
 

@@ -1,26 +1,34 @@
 //! `facematch get`, `list`, `cancel` and `delete`: one call with one answer, or one for each page.
 //!
-//! They deliberately don't retry: repeating them is safe, so a script can do it.
+//! They deliberately don't retry the first connection: a person at a terminal learns at once that
+//! there is no server.
 
 use std::{
-    future::Future,
     io::{self, Write},
     time::Duration,
 };
 
-use tonic::{Response, Status, transport::Uri};
+use tonic::{Status, transport::Uri};
 
 use crate::{
     cli::call::{
         Exit,
         args::{Common, ListArgs, OneArgs, Output, shown},
-        client::{self, ServiceClient},
+        client::Connection,
         pb::{
             CancelMatchRequest, DeleteMatchRequest, GetMatchRequest, ListMatchesRequest, Match,
             MatchState, cancel_match_request, delete_match_request, get_match_request,
         },
-        render::{json, notice::Notice, text},
-        report,
+        render::{
+            failure::{self, FailureDetails},
+            json,
+            notice::Notice,
+            text,
+        },
+        report::{self, ReportedOutage},
+        resume::Retry,
+        retry::{Error, Terms},
+        unary::{Asking, Erased, UnaryRequest},
         watch::not_connected,
     },
     clock::Clock,
@@ -32,8 +40,8 @@ pub async fn get(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(get_match_request::Id::RequestId);
     let id = which.match_id.map(get_match_request::Id::MatchId).or(by_request);
-    call(&common, limit.timeout, environment, async |asking| {
-        let found = asking.answer(asking.client().get_match(GetMatchRequest { id })).await?;
+    call(&common, limit.timeout, environment, async |inquiry| {
+        let found = inquiry.answer(GetMatchRequest { id }).await?;
         show(common.output, &found)
     })
     .await
@@ -44,8 +52,8 @@ pub async fn cancel(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(cancel_match_request::Id::RequestId);
     let id = which.match_id.map(cancel_match_request::Id::MatchId).or(by_request);
-    call(&common, limit.timeout, environment, async |asking| {
-        let found = asking.answer(asking.client().cancel_match(CancelMatchRequest { id })).await?;
+    call(&common, limit.timeout, environment, async |inquiry| {
+        let found = inquiry.answer(CancelMatchRequest { id }).await?;
         show(common.output, &found)
     })
     .await
@@ -56,9 +64,8 @@ pub async fn delete(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(delete_match_request::Id::RequestId);
     let id = which.match_id.map(delete_match_request::Id::MatchId).or(by_request);
-    call(&common, limit.timeout, environment, async |asking| {
-        let request = DeleteMatchRequest { id };
-        let erased = asking.answer(asking.client().delete_match(request)).await?;
+    call(&common, limit.timeout, environment, async |inquiry| {
+        let erased = inquiry.erase(DeleteMatchRequest { id }).await?;
         print(&match common.output {
             Output::Text => text::erased(&erased),
             Output::Json => json::erased(&erased),
@@ -70,10 +77,10 @@ pub async fn delete(args: OneArgs, environment: &Environment) -> Exit {
 /// Lists matches: one page, or all of them.
 pub async fn list(args: ListArgs, environment: &Environment) -> Exit {
     let (common, limit) = (args.common.clone(), args.limit.timeout);
-    call(&common, limit, environment, async |asking| pages(args, asking).await).await
+    call(&common, limit, environment, async |inquiry| pages(args, inquiry).await).await
 }
 
-async fn pages(args: ListArgs, asking: &Asking) -> Result<(), Error> {
+async fn pages(args: ListArgs, inquiry: &mut Inquiry) -> Result<(), Error> {
     let output = args.common.output;
     let mut request = ListMatchesRequest {
         page_size: args.page_size,
@@ -86,7 +93,7 @@ async fn pages(args: ListArgs, asking: &Asking) -> Result<(), Error> {
     };
     let mut is_first = true;
     loop {
-        let page = asking.answer(asking.client().list_matches(request.clone())).await;
+        let page = inquiry.answer(request.clone()).await;
         if page.is_err() && !is_first {
             report::notice(output, &Notice::ListGoesOn(&request.page_token));
         }
@@ -113,48 +120,53 @@ fn show_token(output: Output, token: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("the call failed")]
-    Call(Box<Status>),
-    #[error("can't write the output")]
-    Output(#[from] io::Error),
-}
-
-impl From<Status> for Error {
-    fn from(status: Status) -> Self {
-        Self::Call(Box::new(status))
-    }
-}
-
-/// A client with a time limit for each answer.
-struct Asking {
-    client: ServiceClient,
-    clock: Clock,
+/// Asks the server for answers, and prints why it asks again.
+struct Inquiry {
+    asking: Asking,
     timeout: Duration,
     server: Uri,
+    output: Output,
+    outage: ReportedOutage,
 }
 
-impl Asking {
-    fn client(&self) -> ServiceClient {
-        self.client.clone()
+impl Inquiry {
+    async fn answer<R: UnaryRequest>(&mut self, request: R) -> Result<R::Answer, Error> {
+        let (asking, tell) = self.parts();
+        asking.answer(request, tell).await
     }
 
-    /// The answer to a call, or DEADLINE_EXCEEDED after the time limit.
-    async fn answer<T>(
-        &self,
-        calling: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Status> {
-        let end = self.clock.now().after(self.timeout);
-        match self.clock.before(end, calling).await {
-            Some(answer) => answer.map(Response::into_inner),
-            None => Err(Status::deadline_exceeded(format!(
-                "{} has not answered within {}",
-                shown(&self.server),
-                humantime::format_duration(self.timeout)
-            ))),
+    async fn erase(&mut self, request: DeleteMatchRequest) -> Result<Erased, Error> {
+        let (asking, tell) = self.parts();
+        asking.erase(request, tell).await
+    }
+
+    fn parts(&mut self) -> (&Asking, impl FnMut(&Status, Retry)) {
+        let Self { asking, server, output, outage, .. } = self;
+        (asking, |status: &Status, retry: Retry| {
+            let (cause, pause) = (failure::outage(status), retry.pause);
+            if outage.has_news(&cause, retry) {
+                let failure = FailureDetails::of(status, server);
+                let notice = Notice::Reconnecting { cause: &cause, failure: &failure, pause };
+                report::notice(*output, &notice);
+            }
+        })
+    }
+
+    /// Prints why there is no answer.
+    fn failed(&self, error: &Error) -> Exit {
+        match error {
+            Error::Refused(status)
+            | Error::Broken(status)
+            | Error::Contract(status)
+            | Error::Late(Some(status)) => report::call_failed(self.output, status, &self.server),
+            Error::Late(None) => report::call_failed(self.output, &self.late(), &self.server),
+            Error::Output(error) => report::unwritable(self.output, error),
         }
+    }
+
+    fn late(&self) -> Status {
+        let (server, timeout) = (shown(&self.server), humantime::format_duration(self.timeout));
+        Status::deadline_exceeded(format!("{server} has not answered within {timeout}"))
     }
 }
 
@@ -162,22 +174,24 @@ async fn call(
     common: &Common,
     timeout: Duration,
     environment: &Environment,
-    ask: impl AsyncFnOnce(&Asking) -> Result<(), Error>,
+    ask: impl AsyncFnOnce(&mut Inquiry) -> Result<(), Error>,
 ) -> Exit {
     let output = common.output;
     let server = match common.server(environment) {
         Ok(server) => server,
         Err(problem) => return report::usage(output, &problem),
     };
-    let client = match client::connect(&server, Some(timeout)).await {
-        Ok(client) => client,
+    let connection = match Connection::open(&server, Some(timeout)).await {
+        Ok(connection) => connection,
         Err(error) => return not_connected(output, &error, &server),
     };
-    let asking = Asking { client, clock: Clock::system(), timeout, server: server.url };
-    match ask(&asking).await {
+    let terms = Terms::patient(None, Some(timeout));
+    let asking = Asking { connection, terms, clock: Clock::system() };
+    let outage = ReportedOutage::default();
+    let mut inquiry = Inquiry { asking, timeout, server: server.url, output, outage };
+    match ask(&mut inquiry).await {
         Ok(()) => Exit::Success,
-        Err(Error::Call(status)) => report::call_failed(output, &status, &asking.server),
-        Err(Error::Output(error)) => report::unwritable(output, &error),
+        Err(error) => inquiry.failed(&error),
     }
 }
 

@@ -1,17 +1,24 @@
 //! The commands that call the service, through gRPC, like every other caller.
 
 mod client;
+#[cfg(feature = "simulator")]
+pub mod conformance;
 mod follow;
+mod health;
 mod lookup;
 mod photo;
 mod render;
 mod report;
 mod resume;
+mod retry;
 mod run;
 mod screen;
+mod unary;
 mod watch;
 
 use std::ffi::OsString;
+
+pub use health::{health, tell_unhealthy};
 
 use crate::{
     cli::{

@@ -11,6 +11,7 @@ use crate::cli::call::{
     Exit,
     args::Output,
     render::{failure::FailureDetails, json, notice::Notice},
+    resume::Retry,
     stderr::{self, line, people},
 };
 
@@ -50,6 +51,22 @@ pub fn notice(output: Output, notice: &Notice<'_>) {
     match output {
         Output::Text => people(&notice.text()),
         Output::Json => line(&json::notice(notice)),
+    }
+}
+
+/// The outage that was reported last, so that the same is not reported at each retry.
+#[derive(Debug, Default)]
+pub struct ReportedOutage {
+    cause: Option<String>,
+}
+
+impl ReportedOutage {
+    /// Whether a retry begins an outage, or has another cause than the one before: then it is to be
+    /// reported.
+    pub fn has_news(&mut self, cause: &str, retry: Retry) -> bool {
+        let is_known = retry.attempt > 1 && self.cause.as_deref() == Some(cause);
+        self.cause = Some(cause.to_owned());
+        !is_known
     }
 }
 

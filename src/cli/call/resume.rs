@@ -1,6 +1,11 @@
-//! Decides which call the client makes after a stream has ended, and how long it pauses before.
+//! Decides which call the client makes after a stream has ended, and how long it pauses before: the
+//! algorithm that all client libraries share (clients/conformance/README.md).
 //!
-//! Pure: it makes no call, doesn't sleep and reads no clock; `follow` does all that.
+//! Pure: it makes no call, doesn't sleep and reads no clock; `retry` and its users do all that.
+//!
+//! It differs from the libraries in two points, since a person waits at the terminal: it gives up
+//! earlier on a peer that answers again and again without a reason, and at once if a certificate
+//! isn't accepted.
 
 use std::{error::Error, time::Duration};
 
@@ -10,24 +15,26 @@ use tonic_types::StatusExt;
 use crate::cli::call::{
     client::{Foreign, TlsProblem},
     pb::{Match, MatchState, MatchUpdate, match_update::Event},
-    render::failure,
 };
-
-/// The longest pause that the client makes because a server asks for it.
-const ASKED_MAX: Duration = Duration::from_secs(60);
 
 /// How many errors in a row without a reason are treated as broken connections. Gateways answer
 /// with such errors both for trouble that passes, such as a restart behind them, and for trouble
-/// that doesn't, such as a photo over their limit. This many calls take about 6 s.
+/// that doesn't, such as a photo over their limit. This many calls take some seconds.
 const UNEXPLAINED_MAX: u32 = 5;
 
 /// A stream counts as dead after this many heartbeat intervals of silence, since one heartbeat may
 /// be late. A stream that is wrongly taken for dead is only reopened.
 const SILENT_INTERVALS_MAX: u32 = 3;
-/// The least silence after which a stream counts as dead: a busy machine may pause that long.
-const SILENCE_LEAST: Duration = Duration::from_secs(15);
-/// The limit of silence before the first heartbeat, from the server's default interval.
-const SILENCE_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// The domain of the service's own reasons. A gateway's have another.
+const DOMAIN: &str = "facematch";
+
+/// The reason for which a call may be repeated with another credential.
+const CREDENTIAL_EXPIRED: &str = "CREDENTIAL_EXPIRED";
+/// The reason for which a stream may begin with another token.
+const TOKEN_EXPIRED: &str = "TOKEN_EXPIRED";
+/// The reason of a call about a match that isn't there.
+const MATCH_NOT_FOUND: &str = "MATCH_NOT_FOUND";
 
 /// The trailer with which a server asks a client to wait, in milliseconds. Any value but a number
 /// asks the client not to repeat the call.
@@ -40,34 +47,50 @@ pub struct Seen {
     pub match_id: String,
     /// The sequence of that update. Updates up to it are not shown again.
     pub sequence: u64,
-    /// The state of the match after that update.
-    pub state: MatchState,
+    /// Whether the match has its photo at Oz, so that it isn't needed any more.
+    pub photo_at_oz: bool,
+}
+
+/// What an update is to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It is new, or no durable update.
+    New,
+    /// It was received before.
+    Known,
+    /// Updates before it are missing, which breaks the contract. Holds the sequence that was due.
+    Gap(u64),
 }
 
 impl Seen {
     /// The state of a client that has received the updates up to a sequence; 0 if it has none.
     pub fn up_to(sequence: u64) -> Self {
-        Self { match_id: String::new(), sequence, state: MatchState::Unspecified }
+        Self { match_id: String::new(), sequence, photo_at_oz: false }
     }
 
-    /// Notes an update, and returns whether it is new. Progress and heartbeats are always new.
+    /// Notes an update. Progress and heartbeats are always new.
     ///
-    /// If the match id changes (the match was erased and its request id used again), the count
-    /// restarts.
-    pub fn take(&mut self, update: &MatchUpdate) -> bool {
+    /// If the match id changes (the server has lost the match and has accepted the request again),
+    /// the count restarts.
+    pub fn take(&mut self, update: &MatchUpdate) -> News {
         if !is_durable(update) {
-            return true;
+            return News::New;
         }
         if !self.match_id.is_empty() && self.match_id != update.match_id {
-            self.sequence = 0;
+            (self.sequence, self.photo_at_oz) = (0, false);
         }
         self.match_id.clone_from(&update.match_id);
-        let news = update.sequence > self.sequence;
-        if news {
-            self.sequence = update.sequence;
-            self.state = update.r#match.as_ref().map_or(MatchState::Unspecified, Match::state);
+        let due = self.sequence + 1;
+        if update.sequence < due {
+            return News::Known;
         }
-        news
+        if update.sequence > due {
+            return News::Gap(due);
+        }
+        self.sequence = update.sequence;
+        let found = update.r#match.as_ref();
+        self.photo_at_oz |= found.is_some_and(|found| !found.photo_media_id.is_empty());
+        News::New
     }
 }
 
@@ -96,47 +119,18 @@ pub enum ResumeCall {
 pub enum CallOutcome {
     /// The connection broke, or the server asks the client to retry.
     Broken,
-    /// The server doesn't know the match.
-    MatchNotFound,
     /// The server refused the call, and would refuse it again.
     Refused,
 }
 
-/// What the client does after a call has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextMove {
-    /// It makes this call after a pause.
-    Call(ResumeCall),
-    /// It stops, and the error is the result.
-    Fail,
-}
-
-/// Decides what to do next. `has_photo` says whether the client can send the request again.
+/// The call after a broken one. `has_request` says whether the client can send the request again.
 ///
 /// A match that may still need its photo is run again, which its request id makes safe. A match
 /// whose photo is at Oz is only watched, so that no photo is sent twice.
-pub fn next_call(has_photo: bool, call: ResumeCall, seen: &Seen, outcome: CallOutcome) -> NextMove {
-    match outcome {
-        CallOutcome::Refused => NextMove::Fail,
-        CallOutcome::Broken if has_photo && may_need_photo(seen.state) => {
-            NextMove::Call(ResumeCall::Run)
-        }
-        CallOutcome::Broken => NextMove::Call(ResumeCall::Watch { after: seen.sequence }),
-        CallOutcome::MatchNotFound => match call {
-            ResumeCall::Watch { .. } if has_photo => NextMove::Call(ResumeCall::Run),
-            ResumeCall::Watch { .. } | ResumeCall::Run => NextMove::Fail,
-        },
-    }
-}
-
-fn may_need_photo(state: MatchState) -> bool {
-    match state {
-        MatchState::Unspecified | MatchState::Accepted => true,
-        MatchState::Uploaded
-        | MatchState::Processing
-        | MatchState::Finished
-        | MatchState::Failed
-        | MatchState::Cancelled => false,
+pub fn next_call(has_request: bool, seen: &Seen) -> ResumeCall {
+    match has_request && !seen.photo_at_oz {
+        true => ResumeCall::Run,
+        false => ResumeCall::Watch { after: seen.sequence },
     }
 }
 
@@ -156,8 +150,7 @@ pub fn outcome_of(status: &Status) -> CallOutcome {
         status.code(),
         Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted | Code::Unavailable
     );
-    match failure::reason(status).as_deref() {
-        Some("MATCH_NOT_FOUND") => CallOutcome::MatchNotFound,
+    match reason(status) {
         Some(_) if status.code() == Code::Unavailable || requested_delay(status).is_some() => {
             CallOutcome::Broken
         }
@@ -171,18 +164,44 @@ pub fn outcome_of(status: &Status) -> CallOutcome {
 pub fn is_unexplained(status: &Status) -> bool {
     let code =
         matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted);
-    code && status.source().is_none() && failure::reason(status).is_none()
+    code && status.source().is_none() && reason(status).is_none()
 }
 
-/// Whether a failed call has certainly had no effect: the server refused it, or it was never sent.
-/// Other errors don't say what the server had done before.
+/// Whether a call was refused because its credential has expired: another credential may help.
+pub fn needs_new_credential(status: &Status) -> bool {
+    reason(status).as_deref() == Some(CREDENTIAL_EXPIRED)
+}
+
+/// Whether a stream was refused because the updates after its token are not kept any more.
+pub fn is_expired_token(status: &Status) -> bool {
+    reason(status).as_deref() == Some(TOKEN_EXPIRED)
+}
+
+/// Whether a call was refused because there is no such match.
+pub fn is_no_match(status: &Status) -> bool {
+    reason(status).as_deref() == Some(MATCH_NOT_FOUND)
+}
+
+/// Whether the server refused a call by a reason that means that the call had no effect, whenever it
+/// comes.
+pub fn says_no_effect(status: &Status) -> bool {
+    let reason = reason(status);
+    matches!(reason.as_deref(), Some("OVERLOADED" | "QUOTA_EXCEEDED" | "AUDIT_UNAVAILABLE"))
+}
+
+/// Whether a call that failed before its stream began, or that has no stream, has certainly had no
+/// effect: the server refused it, or it was never sent. Other errors don't say what the server had
+/// done before.
 pub fn had_no_effect(status: &Status) -> bool {
-    match failure::reason(status).as_deref() {
-        Some("SERVER_DRAINING" | "OVERLOADED") => true,
+    match reason(status).as_deref() {
+        Some("SERVER_DRAINING") => true,
+        Some(_) if says_no_effect(status) => true,
         Some(_) => outcome_of(status) == CallOutcome::Refused && status.code() != Code::Internal,
         None => {
             let met = Foreign::behind(status);
-            was_never_sent(status) || met.is_some_and(Foreign::stands_before_the_service)
+            was_never_sent(status)
+                || TlsProblem::behind(status).is_some()
+                || met.is_some_and(Foreign::stands_before_the_service)
         }
     }
 }
@@ -192,6 +211,12 @@ pub fn was_never_sent(status: &Status) -> bool {
     let first = status.source();
     let mut causes = std::iter::successors(first, |&error| error.source());
     causes.any(|error| error.is::<ConnectError>())
+}
+
+/// The service's reason for an error. `None` if the error isn't the service's.
+pub fn reason(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == DOMAIN && !info.reason.is_empty()).then_some(info.reason)
 }
 
 /// How long the server, or a gateway in front of it, asks the client to wait.
@@ -225,11 +250,36 @@ pub fn is_durable(update: &MatchUpdate) -> bool {
     }
 }
 
-/// How long a stream may be silent, by its heartbeat interval if that is known.
-pub fn silence_max(heartbeat: Option<Duration>) -> Duration {
-    let told =
-        |interval: Duration| interval.saturating_mul(SILENT_INTERVALS_MAX).max(SILENCE_LEAST);
-    heartbeat.map_or(SILENCE_UNKNOWN, told)
+/// How long a stream may be silent before it counts as dead.
+#[derive(Debug, Clone, Copy)]
+pub struct Silence {
+    /// At least this long: a busy machine may pause.
+    pub least: Duration,
+    /// As long as no heartbeat has told its interval, and while a photo may be on its way.
+    pub unknown: Duration,
+}
+
+impl Silence {
+    /// The limits of every client. The second is from the server's default interval.
+    pub const DEFAULT: Self =
+        Self { least: Duration::from_secs(15), unknown: Duration::from_secs(60) };
+
+    /// The limit between two messages, by the interval of heartbeats if that is known.
+    pub fn between(&self, heartbeat: Option<Duration>) -> Duration {
+        let told =
+            |interval: Duration| interval.saturating_mul(SILENT_INTERVALS_MAX).max(self.least);
+        heartbeat.map_or(self.unknown, told)
+    }
+
+    /// The limit until the first message of a call. A photo may be on its way before that: a server
+    /// that gives up receiving it, after a minute by default, must have time to say so.
+    pub fn before(&self, call: ResumeCall, heartbeat: Option<Duration>) -> Duration {
+        let between = self.between(heartbeat);
+        match call {
+            ResumeCall::Run => between.max(self.unknown.saturating_add(self.unknown / 2)),
+            ResumeCall::Watch { .. } => between,
+        }
+    }
 }
 
 /// The interval of heartbeats, if the update is a heartbeat that carries it.
@@ -260,28 +310,35 @@ pub fn has_ended(snapshot: &Match) -> bool {
 /// How the pauses between retries grow, and when retries stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// The first pause.
+    /// The longest pause before the first retry.
     pub first: Duration,
-    /// The longest pause.
+    /// The longest pause before any retry that no server has asked to delay.
     pub longest: Duration,
-    /// How long an outage may last before the client gives up.
-    pub give_up_after: Duration,
+    /// How long an outage may last before the client gives up; `None` for ever.
+    pub give_up_after: Option<Duration>,
+    /// The most retries of one outage; `None` for any number.
+    pub give_up_tries: Option<u32>,
 }
 
 impl Backoff {
-    /// The pauses for a person at a terminal: short at first, and 10 s at most.
-    pub fn patient(give_up_after: Duration) -> Self {
-        Self { first: Duration::from_millis(200), longest: Duration::from_secs(10), give_up_after }
+    /// The pauses of every client.
+    pub const fn patient(give_up_after: Option<Duration>) -> Self {
+        let (first, longest) = (Duration::from_millis(200), Duration::from_secs(5));
+        Self { first, longest, give_up_after, give_up_tries: None }
     }
 
-    /// The pause before retry number `tries` (from 0). Half of it is fixed and half is multiplied
-    /// by `jitter` (0 to 1). It is never shorter than the server asked for; to that, `jitter` adds
-    /// up to half, so that clients that were refused together don't return together.
-    fn pause(&self, tries: u32, jitter: f64, requested: Option<Duration>) -> Duration {
-        let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.longest);
-        let pause = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
-        let requested = requested.unwrap_or_default().min(ASKED_MAX);
-        pause.max(requested + (requested / 2).mul_f64(jitter.clamp(0.0, 1.0)))
+    /// The pause before retry number `tries` (from 0). `jitter` (0 to 1) chooses it from the whole
+    /// range, so that clients whose connections broke together don't return together. If the server
+    /// has asked for a delay, the pause is that long, and `jitter` adds up to half.
+    fn pause(&self, tries: u32, jitter: f64, asked: Option<Duration>) -> Duration {
+        let jitter = jitter.clamp(0.0, 1.0);
+        match asked.filter(|asked| !asked.is_zero()) {
+            Some(asked) => asked.saturating_add((asked / 2).mul_f64(jitter)),
+            None => {
+                let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.longest);
+                whole.mul_f64(jitter)
+            }
+        }
     }
 }
 
@@ -290,8 +347,8 @@ impl Backoff {
 pub struct Retry {
     /// How long to wait before it.
     pub pause: Duration,
-    /// Whether it is the first retry of an outage.
-    pub first: bool,
+    /// Its number in the outage, from 1.
+    pub attempt: u32,
 }
 
 /// The state of an outage: when it began, and how many retries were made.
@@ -301,21 +358,24 @@ pub struct Retry {
 pub struct OngoingOutage {
     since: Option<Duration>,
     tries: u32,
-    taken: Option<Duration>,
+    first_message: Option<Duration>,
     unexplained: u32,
 }
 
 impl OngoingOutage {
-    /// Notes that the server has accepted a call.
-    pub fn note_accepted(&mut self, now: Duration) {
-        self.taken = Some(now);
+    /// Notes that a call begins.
+    pub fn note_call(&mut self) {
+        self.first_message = None;
     }
 
-    /// Notes a new update: the time until the client gives up starts again. The pauses don't become
-    /// short again, since a server that keeps crashing after one update must not be called faster.
+    /// Notes a message of the call.
+    pub fn note_message(&mut self, now: Duration) {
+        self.first_message.get_or_insert(now);
+    }
+
+    /// Notes a new update, which ends the outage.
     pub fn note_progress(&mut self) {
-        self.since = None;
-        self.unexplained = 0;
+        (self.since, self.tries, self.unexplained) = (None, 0, 0);
     }
 
     /// Whether the trouble behind this error may still pass, given the errors before it.
@@ -324,24 +384,27 @@ impl OngoingOutage {
         self.unexplained <= UNEXPLAINED_MAX
     }
 
-    /// The retry after a broken call; `None` if it is time to give up. A call that had lasted at
-    /// least as long as the longest pause begins a new outage.
+    /// The retry after a broken call; `None` if it is time to give up. A stream that breaks at
+    /// least the longest pause after its first message begins a new outage: a proxy that ends each
+    /// call after a minute is no outage.
     pub fn retry(
         &mut self,
         pace: &Backoff,
         now: Duration,
         jitter: f64,
-        requested: Option<Duration>,
+        asked: Option<Duration>,
     ) -> Option<Retry> {
-        if self.taken.take().is_some_and(|taken| now.saturating_sub(taken) >= pace.longest) {
-            *self = Self::default();
+        let lasted = self.first_message.take().map(|first| now.saturating_sub(first));
+        if lasted.is_some_and(|lasted| lasted >= pace.longest) {
+            self.note_progress();
         }
-        let first = self.since.is_none();
         let since = *self.since.get_or_insert(now);
-        let pause = pace.pause(self.tries, jitter, requested);
+        let pause = pace.pause(self.tries, jitter, asked);
         self.tries = self.tries.saturating_add(1);
-        let patient = now.saturating_sub(since) + pause <= pace.give_up_after;
-        patient.then_some(Retry { pause, first })
+        let lasts = now.saturating_sub(since).saturating_add(pause);
+        let is_late = pace.give_up_after.is_some_and(|limit| lasts > limit);
+        let is_spent = pace.give_up_tries.is_some_and(|limit| self.tries > limit);
+        (!is_late && !is_spent).then_some(Retry { pause, attempt: self.tries })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `facematch match`: sends a photo and follows the match to its verdict.
+//! `facematch match`: sends a photo, or names one, and follows the match to its verdict.
 //!
 //! It resumes by itself when the connection breaks; `resume` decides which call comes next.
 
@@ -10,15 +10,16 @@ use crate::{
     cli::call::{
         Exit,
         args::{MatchArgs, Server},
-        client,
+        client::Connection,
         follow::{FollowMatch, Target},
         pb::{LivenessPolicy, MatchRequest, PhotoKind, ReferencePhoto, reference_photo::Source},
         photo,
         render::notice::Notice,
         report,
-        resume::{Acceptance, Backoff, Seen},
+        resume::{Acceptance, Seen},
+        retry::Terms,
         screen::{Scope, Screen},
-        watch::{WatchEnd, not_connected},
+        watch::{GIVE_UP_AFTER, WatchEnd, not_connected},
     },
     clock::Clock,
     config::Environment,
@@ -50,20 +51,20 @@ pub async fn run(args: MatchArgs, environment: &Environment) -> Exit {
 async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
     let output = args.common.output;
     let limit = args.timeout.map(|timeout| timeout.saturating_add(AFTER_TIMEOUT));
-    let pace = Backoff::patient(args.patience.give_up_after);
-    let client = match client::connect(&server, args.timeout).await {
-        Ok(client) => client,
+    let patience = args.patience.give_up_after.unwrap_or(GIVE_UP_AFTER);
+    let connection = match Connection::open(&server, args.timeout).await {
+        Ok(connection) => connection,
         Err(error) => return not_connected(output, &error, &server),
     };
     let mut screen = Screen::new(output, Scope::One, args.patience.progress, server.clone());
     let request = request(args, source, screen.wants_progress());
     let request_id = request.request_id.clone();
     let mut follow = FollowMatch {
-        client,
+        connection,
         target: Target::Run(request),
         seen: Seen::up_to(0),
         acceptance: Acceptance::No,
-        pace,
+        terms: Terms::patient(Some(patience), limit),
         clock: Clock::system(),
     };
     let ending = WatchEnd::of(follow.until_end(&mut screen), limit).await;
@@ -78,10 +79,11 @@ async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
 }
 
 async fn source(args: &MatchArgs) -> Result<Option<Source>, photo::Error> {
-    match (&args.photo, &args.folder_media) {
-        (Some(path), _) => Ok(Some(Source::Content(photo::read(path).await?))),
-        (None, media) => Ok(media.clone().map(Source::FolderMediaId)),
+    if let Some(path) = &args.photo {
+        return Ok(Some(Source::Content(photo::read(path).await?)));
     }
+    let reference = args.reference.clone().map(Source::ReferenceKey);
+    Ok(reference.or_else(|| args.folder_media.clone().map(Source::FolderMediaId)))
 }
 
 fn request(args: MatchArgs, source: Option<Source>, progress: bool) -> MatchRequest {

@@ -22,7 +22,7 @@ use crate::cli::call::{
         notice::Notice,
         text,
     },
-    report,
+    report::{self, ReportedOutage},
     resume::{self, Retry},
 };
 
@@ -46,7 +46,7 @@ pub struct Screen {
     server: Server,
     live: Option<ProgressBar>,
     token: String,
-    outage: Option<String>,
+    outage: ReportedOutage,
 }
 
 impl Screen {
@@ -54,7 +54,15 @@ impl Screen {
     pub fn new(output: Output, scope: Scope, progress: bool, server: Server) -> Self {
         let terminal = io::stderr().is_terminal();
         let live = (terminal && output == Output::Text && scope == Scope::One).then(live_line);
-        Self { output, scope, progress, server, live, token: String::new(), outage: None }
+        Self {
+            output,
+            scope,
+            progress,
+            server,
+            live,
+            token: String::new(),
+            outage: ReportedOutage::default(),
+        }
     }
 
     /// Whether the screen needs progress updates, to print them or for the live line.
@@ -115,7 +123,7 @@ impl Screen {
 }
 
 impl Audience for Screen {
-    fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
+    async fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
         if !update.resume_token.is_empty() {
             self.token.clone_from(&update.resume_token);
         }
@@ -134,7 +142,7 @@ impl Audience for Screen {
     /// the live line.
     fn broken(&mut self, status: &Status, retry: Retry) {
         let (cause, pause) = (failure::outage(status), retry.pause);
-        if retry.first || self.outage.as_ref() != Some(&cause) {
+        if self.outage.has_news(&cause, retry) {
             let failure = FailureDetails::of(status, &self.server.url);
             self.notice(&Notice::Reconnecting { cause: &cause, failure: &failure, pause });
         }
@@ -142,7 +150,10 @@ impl Audience for Screen {
             let pause = pause.as_secs_f64();
             live.set_message(format!("{cause}; trying again in {pause:.1} s"));
         }
-        self.outage = Some(cause);
+    }
+
+    fn missed(&mut self, _: &Status) {
+        self.notice(&Notice::UpdatesMissed);
     }
 }
 

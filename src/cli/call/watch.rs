@@ -11,17 +11,22 @@ use crate::{
     cli::call::{
         Exit,
         args::{Output, Server, WatchArgs},
-        client::{self, ServiceClient},
-        follow::{Error, FollowMatch, FollowMatches, Target},
+        client::{self, Connection},
+        follow::{FollowMatch, FollowMatches, Target},
         pb::{Match, WatchMatchRequest, WatchMatchesRequest, watch_match_request::Id},
-        render::{failure, notice::Notice},
+        render::notice::Notice,
         report,
-        resume::{Acceptance, Backoff, Seen},
+        resume::{self, Acceptance, Seen},
+        retry::{Error, Terms},
         screen::{Scope, Screen},
     },
     clock::Clock,
     config::Environment,
 };
+
+/// How long a match is followed through an outage, unless the arguments say otherwise. All matches
+/// are followed through any.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// Follows the match that the arguments name, or all matches.
 pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
@@ -30,15 +35,15 @@ pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
         Ok(server) => server,
         Err(problem) => return report::usage(output, &problem),
     };
-    let client = match client::connect(&server, args.timeout).await {
-        Ok(client) => client,
+    let connection = match Connection::open(&server, args.timeout).await {
+        Ok(connection) => connection,
         Err(error) => return not_connected(output, &error, &server),
     };
     let scope = if args.all { Scope::Many } else { Scope::One };
     let screen = Screen::new(output, scope, args.patience.progress, server);
     match scope {
-        Scope::One => one(args, client, screen).await,
-        Scope::Many => all(args, client, screen).await,
+        Scope::One => one(args, connection, screen).await,
+        Scope::Many => all(args, connection, screen).await,
     }
 }
 
@@ -51,31 +56,37 @@ pub fn not_connected(output: Output, error: &client::Error, server: &Server) -> 
     }
 }
 
-async fn one(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit {
+async fn one(args: WatchArgs, connection: Connection, mut screen: Screen) -> Exit {
     let request = WatchMatchRequest {
         id: args.match_id.map(Id::MatchId).or(args.request_id.map(Id::RequestId)),
         after_sequence: args.after,
         include_progress: screen.wants_progress(),
     };
+    let patience = args.patience.give_up_after.unwrap_or(GIVE_UP_AFTER);
     let mut follow = FollowMatch {
-        client,
+        connection,
         target: Target::Watch(request),
         seen: Seen::up_to(args.after),
         acceptance: Acceptance::Yes,
-        pace: Backoff::patient(args.patience.give_up_after),
+        terms: Terms::patient(Some(patience), args.timeout),
         clock: Clock::system(),
     };
     WatchEnd::of(follow.until_end(&mut screen), args.timeout).await.tell(&screen)
 }
 
-async fn all(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit {
+async fn all(args: WatchArgs, connection: Connection, mut screen: Screen) -> Exit {
     let request = WatchMatchesRequest {
         resume_token: args.resume_token.unwrap_or_default(),
         folder_id: args.folder.unwrap_or_default(),
         labels: args.labels.into_iter().collect(),
     };
-    let pace = Backoff::patient(args.patience.give_up_after);
-    let follow = FollowMatches { client, request, pace, clock: Clock::system() };
+    let mut follow = FollowMatches {
+        connection,
+        request,
+        once_expired: args.on_expired.token().map(str::to_owned),
+        terms: Terms::patient(args.patience.give_up_after, args.timeout),
+        clock: Clock::system(),
+    };
     let failure = async { Err(follow.until_failure(&mut screen).await) };
     let exit = WatchEnd::of(failure, args.timeout).await.tell(&screen);
     // A reader that has closed its pipe doesn't need the token.
@@ -97,14 +108,15 @@ pub enum WatchEnd {
 }
 
 impl WatchEnd {
-    /// Waits for the end, for Ctrl-C, or until `limit` has passed.
+    /// Waits for the end or for Ctrl-C. `limit` is that of following.
     pub async fn of(
         following: impl Future<Output = Result<Match, Error>>,
         limit: Option<Duration>,
     ) -> Self {
         tokio::select! {
-            result = within(limit, following) => match result {
+            result = following => match result {
                 Ok(ended) => Self::Ended(Box::new(ended)),
+                Err(Error::Late(_)) => Self::Stopped(late(limit)),
                 Err(error) => Self::Stopped(error),
             },
             Ok(()) = signal::ctrl_c() => Self::Interrupted,
@@ -115,10 +127,12 @@ impl WatchEnd {
     pub fn leaves_match(&self, acceptance: Acceptance) -> bool {
         match self {
             Self::Ended(_) => false,
-            Self::Interrupted | Self::Stopped(Error::Broken(_) | Error::Output(_)) => true,
+            Self::Interrupted
+            | Self::Stopped(
+                Error::Broken(_) | Error::Contract(_) | Error::Late(_) | Error::Output(_),
+            ) => true,
             Self::Stopped(Error::Refused(status)) => {
-                let is_gone = failure::reason(status).as_deref() == Some("MATCH_NOT_FOUND");
-                acceptance > Acceptance::No && !is_gone
+                acceptance > Acceptance::No && !resume::is_no_match(status)
             }
         }
     }
@@ -136,22 +150,21 @@ impl WatchEnd {
             }
             Self::Interrupted => Exit::Interrupted,
             Self::Stopped(Error::Output(error)) => screen.unwritable(&error),
-            Self::Stopped(Error::Refused(status) | Error::Broken(status)) => {
-                screen.call_failed(&status)
-            }
+            Self::Stopped(
+                Error::Refused(status) | Error::Broken(status) | Error::Contract(status),
+            ) => screen.call_failed(&status),
+            Self::Stopped(Error::Late(_)) => screen.call_failed(&passed("the time has passed")),
         }
     }
 }
 
-async fn within(
-    limit: Option<Duration>,
-    following: impl Future<Output = Result<Match, Error>>,
-) -> Result<Match, Error> {
-    let Some(limit) = limit else { return following.await };
-    let clock = Clock::system();
-    let end = clock.now().after(limit);
-    clock.before(end, following).await.unwrap_or_else(|| {
-        let words = format!("the match has not ended within {}", humantime::format_duration(limit));
-        Err(Error::Broken(Box::new(Status::deadline_exceeded(words))))
-    })
+/// The error of a match that has not ended within the limit.
+fn late(limit: Option<Duration>) -> Error {
+    let Some(limit) = limit else { return Error::Late(None) };
+    let words = format!("the match has not ended within {}", humantime::format_duration(limit));
+    Error::Broken(Box::new(passed(&words)))
+}
+
+fn passed(words: &str) -> Status {
+    Status::deadline_exceeded(words)
 }

@@ -123,6 +123,7 @@ fn check_limits(config: &Config) {
         (config.heartbeat, ms(100), ms(300_000)),
         (config.lease, ms(1000), ms(300_000)),
         (config.drain_timeout, ms(0), ms(3_600_000)),
+        (config.drain_delay, ms(0), ms(600_000)),
     ] {
         assert!((least..=most).contains(&value), "{value:?} is beyond {least:?} to {most:?}");
     }

@@ -62,7 +62,7 @@ impl Settling<'_> {
             liveness_media,
         });
         match &self.m.spec.photo {
-            PhotoSource::Content { .. } => self.look_for_photo(folder),
+            PhotoSource::Content { .. } | PhotoSource::Library(_) => self.look_for_photo(folder),
             PhotoSource::Unknown => None,
             PhotoSource::FolderMedia(photo) => {
                 self.note_earlier(folder, photo);
@@ -85,7 +85,7 @@ impl Settling<'_> {
         None
     }
 
-    /// Looks for a photo that the caller sent: it may be at Oz already, if an answer was lost.
+    /// Looks for a photo that the service uploads: it may be at Oz already, if an answer was lost.
     fn look_for_photo(&mut self, folder: &Folder) -> Option<Event> {
         let ours = liveness::photos_of(folder, &self.m.id);
         if let Some((first, duplicates)) = ours.split_first() {

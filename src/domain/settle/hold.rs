@@ -46,9 +46,13 @@ pub fn held_back(
     match ask.kind() {
         AskKind::ReadAnalysis if of_quality => volatile.quality.due = until,
         AskKind::ReadAnalysis => volatile.biometry.due = until,
-        AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
-            volatile.not_before = until;
-        }
+        AskKind::ReadFolder
+        | AskKind::UploadPhoto
+        | AskKind::StartAnalyses
+        | AskKind::ReadReference => volatile.not_before = until,
+    }
+    if ask.kind() == AskKind::UploadPhoto {
+        volatile.reference = None;
     }
     let Some(failure) = &hold.why else {
         return Settled { event: None, duplicates: 0 };

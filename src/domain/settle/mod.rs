@@ -1,4 +1,4 @@
-//! Settles an answer from Oz: the second, pure half of a step.
+//! Settles an answer from Oz or from the photo library: the second, pure half of a step.
 //!
 //! It decides which event the answer becomes, if any, and what the driver knows from then on. The
 //! first half is `step`.
@@ -23,7 +23,7 @@ pub use poll::timed_out;
 pub use sent::start;
 pub use trouble::is_biometry_poll;
 
-/// The outcome of a request to Oz.
+/// The outcome of a request to Oz, or to the photo library.
 pub type OzResult = Result<Reply, Failure>;
 
 /// When a request was begun and when its outcome was known, and the random number that jitters the
@@ -99,12 +99,22 @@ impl Settling<'_> {
             (Ask::ReadAnalysis { analysis_id }, Reply::Analysis(analysis)) => {
                 self.analysis(ask, analysis_id, &analysis)
             }
+            (Ask::ReadReference { .. }, Reply::Reference(format)) => {
+                self.volatile.health.worked(ask.kind());
+                self.volatile.reference = Some(format);
+                None
+            }
             (
                 Ask::ReadFolder { .. }
                 | Ask::UploadPhoto { .. }
                 | Ask::StartAnalyses { .. }
-                | Ask::ReadAnalysis { .. },
-                Reply::Folder(_) | Reply::Photo(_) | Reply::Started(_) | Reply::Analysis(_),
+                | Ask::ReadAnalysis { .. }
+                | Ask::ReadReference { .. },
+                Reply::Folder(_)
+                | Reply::Photo(_)
+                | Reply::Started(_)
+                | Reply::Analysis(_)
+                | Reply::Reference(_),
             ) => self.incomplete(ask, "an answer to another question"),
         }
     }

@@ -40,6 +40,7 @@ impl Settling<'_> {
         self.volatile.upload = Sending::Clear;
         self.volatile.start = Sending::Clear;
         self.volatile.resend_at = self.moment.now;
+        self.volatile.reference = None;
         // There is a plan: no upload is sent before the folder was read.
         let plan = self.volatile.plan.clone()?;
         Some(Event::PhotoUploaded(PhotoUploaded {

@@ -1,7 +1,7 @@
-//! Settles trouble at Oz: waits it out, or gives up.
+//! Settles trouble at Oz or at the photo library: waits it out, or gives up.
 
 use crate::domain::{
-    ask::{Ask, AskKind, Failure, FailureKind},
+    ask::{Ask, AskKind, Failure, FailureKind, LibraryFault},
     event::{AttemptFailed, Event, Failed, MatchError},
     reason::Reason,
     retry::{self, Treatment},
@@ -66,7 +66,11 @@ impl Settling<'_> {
             self.volatile.quality_health.trouble = None;
             return self.concluded();
         }
-        let mut error = MatchError::new(reason, retry::message(reason)).with(failure.metadata());
+        let message = match failure.kind {
+            FailureKind::Library(LibraryFault::Unreadable) => failure.message.clone(),
+            _ => retry::message(reason).into(),
+        };
+        let mut error = MatchError::new(reason, message).with(failure.metadata());
         // Oz says that the request is wrong: the same request stays wrong.
         error.retryable &= reason != Reason::OzAnalysisFailed;
         self.fail(error)
@@ -105,20 +109,26 @@ impl Settling<'_> {
     /// Otherwise a lost answer is looked for at once, and the other analysis is still polled.
     fn postpone(&mut self, ask: &Ask, failure: &Failure, next_try: Timestamp) {
         let now = self.moment.now;
-        let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
+        let kind = ask.kind();
+        let lost = kind.changes_oz() && failure.kind.may_have_acted();
         let is_quality = is_quality_poll(self.m, ask);
         let volatile = &mut *self.volatile;
         volatile.not_before = now.after(failure.retry_after.unwrap_or_default());
-        match ask.kind() {
+        match kind {
             AskKind::ReadFolder => volatile.not_before = next_try,
             AskKind::ReadAnalysis if is_quality => volatile.quality.due = next_try,
             AskKind::ReadAnalysis => volatile.biometry.due = next_try,
             AskKind::UploadPhoto if lost => volatile.upload = Sending::Unsure(now),
             AskKind::StartAnalyses if lost => volatile.start = Sending::Unsure(now),
             AskKind::UploadPhoto | AskKind::StartAnalyses => volatile.not_before = next_try,
+            // The upload, for which the photo is read, is postponed with it.
+            AskKind::ReadReference => volatile.resend_at = next_try,
         }
-        if ask.kind().changes_oz() {
+        if kind.changes_oz() {
             volatile.resend_at = next_try;
+        }
+        if kind == AskKind::UploadPhoto {
+            volatile.reference = None;
         }
     }
 
@@ -143,7 +153,10 @@ impl VolatileState {
 pub fn is_biometry_poll(m: &Match, ask: &Ask) -> bool {
     match ask {
         Ask::ReadAnalysis { analysis_id } => m.analysis_id.as_ref() == Some(analysis_id),
-        Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
+        Ask::ReadFolder { .. }
+        | Ask::UploadPhoto { .. }
+        | Ask::StartAnalyses { .. }
+        | Ask::ReadReference { .. } => false,
     }
 }
 
@@ -151,7 +164,10 @@ pub fn is_biometry_poll(m: &Match, ask: &Ask) -> bool {
 pub(super) fn is_quality_poll(m: &Match, ask: &Ask) -> bool {
     match ask {
         Ask::ReadAnalysis { analysis_id } => m.liveness_analysis_id.as_ref() == Some(analysis_id),
-        Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
+        Ask::ReadFolder { .. }
+        | Ask::UploadPhoto { .. }
+        | Ask::StartAnalyses { .. }
+        | Ask::ReadReference { .. } => false,
     }
 }
 

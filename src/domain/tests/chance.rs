@@ -6,14 +6,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::domain::{
-    Analysis, Ask, Failure, FailureKind, LivenessPolicy, Media, OzResult, PhotoSource, Reply, Spec,
-    Timeout,
+    Analysis, Ask, Failure, FailureKind, Format, LibraryFault, LivenessPolicy, Media, OzResult,
+    PhotoSource, Reply, Spec, Timeout,
     tests::{
         oz::{
             analysis, analysis_id, biometry, decided, folder, holding, image, judged, media_id,
             our_photo, quality,
         },
-        scene::spec,
+        scene::{reference_key, spec},
     },
 };
 
@@ -82,8 +82,9 @@ fn some_media() -> impl Strategy<Value = Vec<Media>> {
 
 pub fn some_failure() -> impl Strategy<Value = Failure> {
     use FailureKind::{
-        Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
-        Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
+        Forbidden, Incomplete, Interrupted, Library, LoginRefused, NotFound, RateLimited,
+        Redirected, Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable,
+        Unreadable,
     };
     let passing = vec![
         Unreachable,
@@ -94,8 +95,18 @@ pub fn some_failure() -> impl Strategy<Value = Failure> {
         Redirected,
         Unreadable,
         SessionRefused,
+        Library(LibraryFault::Unreachable),
     ];
-    let final_ones = vec![Incomplete, LoginRefused, Forbidden, NotFound, TooLarge, Rejected];
+    let final_ones = vec![
+        Incomplete,
+        LoginRefused,
+        Forbidden,
+        NotFound,
+        TooLarge,
+        Rejected,
+        Library(LibraryFault::NotFound),
+        Library(LibraryFault::Protocol),
+    ];
     let kind = prop_oneof![
         15 => prop::sample::select(passing),
         1 => prop::sample::select(final_ones),
@@ -111,6 +122,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
         prop::sample::select(vec!["p", "v", "x"]).prop_map(|id| Reply::Photo(media_id(id))),
         analyses().prop_map(Reply::Started),
         some_analysis().prop_map(Reply::Analysis),
+        Just(Reply::Reference(Format::Jpeg)),
         (some_media(), analyses())
             .prop_map(|(media, analyses)| { Reply::Folder(holding(media, analyses)) }),
     ]
@@ -144,15 +156,15 @@ pub fn some_turn() -> impl Strategy<Value = Turn> {
 pub fn some_spec() -> impl Strategy<Value = Spec> {
     use LivenessPolicy::{Report, Require, Run};
     let liveness_policy = prop::sample::select(vec![Report, Require, Run]);
-    (liveness_policy, 1..200u64, prop::bool::weighted(0.8)).prop_map(
-        |(liveness_policy, seconds, is_sent)| {
-            let timeout = Timeout { duration: Duration::from_secs(seconds), named: true };
-            let photo = PhotoSource::FolderMedia(media_id("p"));
-            let plain = spec();
-            let photo = if is_sent { plain.photo.clone() } else { photo };
-            Spec { photo, timeout, liveness_policy, ..plain }
-        },
-    )
+    let photo = prop_oneof![
+        3 => Just(spec().photo),
+        2 => Just(PhotoSource::Library(reference_key())),
+        1 => Just(PhotoSource::FolderMedia(media_id("p"))),
+    ];
+    (liveness_policy, 1..200u64, photo).prop_map(|(liveness_policy, seconds, photo)| {
+        let timeout = Timeout { duration: Duration::from_secs(seconds), named: true };
+        Spec { photo, timeout, liveness_policy, ..spec() }
+    })
 }
 
 impl Answer {
@@ -169,6 +181,7 @@ impl Answer {
                     let told = analyses.into_iter().next().unwrap_or_default();
                     Ok(Reply::Analysis(Analysis { id: None, kind: None, ..told }))
                 }
+                Ask::ReadReference { .. } => Ok(Reply::Reference(Format::Png)),
             },
         }
     }

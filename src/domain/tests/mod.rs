@@ -10,6 +10,7 @@ mod adoption;
 mod deadline;
 mod happy;
 mod held;
+mod library;
 mod outage;
 mod policies;
 mod stored;

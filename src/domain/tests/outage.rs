@@ -5,7 +5,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::domain::{
-    Ask, CircuitBreaker, FailureKind, LivenessPolicy, OzResult, State, Step, Ticket, Timestamp,
+    Ask, CircuitBreaker, FailureKind, Format, LivenessPolicy, OzResult, Reply, State, Step, Ticket,
+    Timestamp,
     ask::AskKind,
     request_traits,
     tests::{
@@ -68,6 +69,7 @@ impl Folder {
                 started(vec![biometry("b")])
             }
             AskKind::ReadAnalysis => told(analysis()),
+            AskKind::ReadReference => Ok(Reply::Reference(Format::Jpeg)),
         }
     }
 

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ask, Deferred, Digest, Event, Format, LivenessPolicy, Match, MatchError, MatchResult, Moment,
-    OzResult, PhotoKind, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec, State,
-    Step, TenantId, Timeout, Timestamp, VolatileState, apply, ask::AskKind, held_back, next_step,
-    settle, state::fold, tests::oz,
+    Ask, Deferred, Digest, Event, Format, KeyForm, LivenessPolicy, Match, MatchError, MatchResult,
+    Moment, OzResult, PhotoKind, PhotoSource, Policy, Position, Recorded, ReferenceKey, Sequence,
+    Settled, Spec, State, Step, TenantId, Timeout, Timestamp, VolatileState, apply, ask::AskKind,
+    held_back, next_step, settle, state::fold, tests::oz,
 };
 
 pub const POLICY: Policy = Policy {
@@ -31,7 +31,13 @@ pub fn spec() -> Spec {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
+        trace: None,
     }
+}
+
+/// The key of a photo in the library.
+pub fn reference_key() -> ReferenceKey {
+    ReferenceKey::parse("customer-17", KeyForm::Path).unwrap()
 }
 
 pub fn recorded(sequence: u64, time: Timestamp, event: Event) -> Recorded {
@@ -86,6 +92,13 @@ impl Scene {
     /// A match whose photo is the folder's own medium `p`.
     pub fn naming_a_medium() -> Self {
         let photo = PhotoSource::FolderMedia(oz::media_id("p"));
+        let scene = Self::of(Spec { photo, ..spec() });
+        Self { photo_here: false, ..scene }
+    }
+
+    /// A match whose photo is in the photo library.
+    pub fn naming_a_key() -> Self {
+        let photo = PhotoSource::Library(reference_key());
         let scene = Self::of(Spec { photo, ..spec() });
         Self { photo_here: false, ..scene }
     }

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::{
-    Cause, Digest, Event, LivenessPolicy, LivenessResult, MatchError, MatchResult, OzStatus,
-    PhotoSource, Reason, Resolution, Spec, Timeout,
+    Cause, CreatorTrace, Digest, Event, KeyForm, LivenessPolicy, LivenessResult, MatchError,
+    MatchResult, OzStatus, PhotoSource, Reason, ReferenceKey, Resolution, Spec, Timeout,
+    TraceContext, TraceState,
     event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
     photo::{Format, PhotoKind},
     state::fold,
@@ -52,15 +53,48 @@ fn an_acceptance_with_all_fields_is_stored_like_this() {
         liveness_media: vec![media_id("v"), media_id("w")],
         liveness_policy: LivenessPolicy::Run,
         labels: BTreeMap::from([("branch".into(), "north".into())]),
+        trace: Some(TraceContext::new([0x1a; 16], [0xb2; 8], true).into()),
         ..spec()
     };
     let json = [
         r#"{"accepted":{"caller":"default","request_id":"order 17/a","#,
         r#""folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","photo":{"folder_media":"p"},"#,
         r#""kind":"id_front","timeout":{"micros":1500000,"named":true},"#,
-        r#""liveness_media":["v","w"],"liveness_policy":"run","labels":{"branch":"north"}}}"#,
+        r#""liveness_media":["v","w"],"liveness_policy":"run","labels":{"branch":"north"},"#,
+        r#""trace":"00-1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a-b2b2b2b2b2b2b2b2-01"}}"#,
     ];
     check(&Event::Accepted(Arc::new(spec)), &json.concat());
+}
+
+#[test]
+fn an_acceptance_by_key_is_stored_like_this() {
+    let key = ReferenceKey::parse("people/17.jpg", KeyForm::Path).unwrap();
+    let spec = Spec { photo: PhotoSource::Library(key), ..spec() };
+    let json = [
+        r#"{"accepted":{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","#,
+        r#""photo":{"library":"people/17.jpg"},"kind":"selfie","#,
+        r#""timeout":{"micros":1200000000,"named":false},"liveness_policy":"report"}}"#,
+    ];
+    check(&Event::Accepted(Arc::new(spec)), &json.concat());
+}
+
+#[test]
+fn a_trace_is_stored_without_its_state_and_dropped_if_it_is_none() {
+    let accepted = |trace: &str| {
+        let event = Event::Accepted(Arc::new(spec()));
+        let json = serde_json::to_string(&event).unwrap();
+        let json = json.replace("}}", &format!(r#","trace":{trace}}}}}"#));
+        let Event::Accepted(spec) = read(&json) else { panic!("{json}") };
+        spec.trace.clone()
+    };
+    let text = "00-1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a-b2b2b2b2b2b2b2b2-01";
+    let context = TraceContext::new([0x1a; 16], [0xb2; 8], true);
+    assert_eq!(accepted(&format!("{text:?}")), Some(context.into()));
+    for odd in ["null", "7", "{\"of\":1}", "[1]", "\"\"", "\"00-1a-b2-01\""] {
+        assert_eq!(accepted(odd), None, "{odd}");
+    }
+    let trace = CreatorTrace { context, state: TraceState::parse("vendor=1") };
+    assert_eq!(serde_json::to_string(&trace).unwrap(), format!("{text:?}"));
 }
 
 #[test]
@@ -185,6 +219,12 @@ fn every_reason_and_cause_is_stored_as_callers_see_it() {
         Reason::OzLoginRefused,
         Reason::MatchTimedOut,
         Reason::PhotoLost,
+        Reason::ReferenceNotFound,
+        Reason::ReferenceAmbiguous,
+        Reason::ReferenceUnreadable,
+        Reason::ReferenceTooLarge,
+        Reason::LibraryForbidden,
+        Reason::LibraryProtocol,
     ] {
         check(&reason, &format!("{:?}", reason.as_str()));
     }
@@ -199,6 +239,7 @@ fn every_reason_and_cause_is_stored_as_callers_see_it() {
         Cause::OzSessionRefused,
         Cause::OzLoginRefused,
         Cause::OzAnalysisMissing,
+        Cause::LibraryUnreachable,
     ] {
         check(&cause, &format!("{:?}", cause.as_str()));
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::domain::{
-    Ask, Failure, FailureKind, LivenessPolicy, OzResult, Reply, Spec, State, Timestamp,
+    Ask, Failure, FailureKind, Format, LivenessPolicy, OzResult, PhotoSource, Reply, Spec, State,
+    Timestamp,
     ask::AskKind,
     state::fold,
     tests::{
@@ -54,7 +55,16 @@ impl Walk {
     fn may_be_asked(&self, ask: &Ask) {
         let clear = |doubt: Option<Doubt>| doubt.is_none_or(|doubt| doubt.looked);
         match ask.kind() {
-            AskKind::UploadPhoto => assert!(self.scene.photo_here && clear(self.upload)),
+            AskKind::UploadPhoto => {
+                let is_read = self.scene.volatile.reference.is_some();
+                let by_key = matches!(self.scene.m.spec.photo, PhotoSource::Library(_));
+                let here = if by_key { is_read } else { self.scene.photo_here };
+                assert!(here && clear(self.upload));
+            }
+            AskKind::ReadReference => {
+                assert!(self.scene.volatile.reference.is_none(), "once for each attempt");
+                assert!(clear(self.upload), "it is read when it is due");
+            }
             AskKind::StartAnalyses => assert!(clear(self.start)),
             AskKind::ReadFolder | AskKind::ReadAnalysis => {}
         }
@@ -110,7 +120,7 @@ impl Walk {
             }
             // These outcomes reveal nothing new.
             (AskKind::UploadPhoto | AskKind::StartAnalyses, _)
-            | (AskKind::ReadFolder | AskKind::ReadAnalysis, _) => {}
+            | (AskKind::ReadFolder | AskKind::ReadAnalysis | AskKind::ReadReference, _) => {}
         }
     }
 
@@ -195,14 +205,18 @@ impl Sound {
                 started(vec![biometry("b")])
             }
             AskKind::ReadAnalysis => told(decided("b", "SUCCESS")),
+            AskKind::ReadReference => Ok(Reply::Reference(Format::Jpeg)),
         }
     }
 }
 
 #[test]
 fn any_answer_may_be_lost_with_its_replica_and_nothing_is_sent_twice() {
-    for lost in 0..6 {
-        let (mut scene, mut oz) = (Scene::new(), Sound::default());
+    for (lost, scene) in (0..6)
+        .map(|lost| (lost, Scene::new()))
+        .chain((0..7).map(|lost| (lost, Scene::naming_a_key())))
+    {
+        let (mut scene, mut oz) = (scene, Sound::default());
         for number in 0.. {
             let Some(ask) = scene.next_ask() else { break };
             let outcome = oz.answer(&ask);

@@ -19,6 +19,7 @@ use crate::{
     domain::Limit,
     grpc::{
         admission::share::{ConnectionShare, Lease},
+        second_door::AnswerForm,
         status,
     },
 };
@@ -109,6 +110,57 @@ impl ResponseBody {
         self.body = Body::empty();
         let mut trailers = HeaderMap::new();
         Some(why.add_header(&mut trailers).map(|()| Frame::trailers(trailers)))
+    }
+}
+
+/// A handler's answer in another form. It is changed before its frames are counted.
+pub struct FormedBody {
+    body: Body,
+    form: AnswerForm,
+    is_over: bool,
+}
+
+impl FormedBody {
+    /// Changes the form of each frame of an answer, if there is a form. An answer without a body
+    /// stays so.
+    pub fn over(body: Body, form: Option<AnswerForm>) -> Body {
+        match form {
+            Some(form) if !body.is_end_stream() => Body::new(Self { body, form, is_over: false }),
+            Some(_) | None => body,
+        }
+    }
+}
+
+impl HttpBody for FormedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+        Poll::Ready(Some(match frame.into_data().map(|bytes| (self.form)(bytes)) {
+            Ok(Ok(formed)) => Ok(Frame::data(formed)),
+            Ok(Err(status)) => {
+                self.is_over = true;
+                let mut trailers = HeaderMap::new();
+                status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))
+            }
+            Err(trailers) => Ok(trailers),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Takes the content of a message, plain or compressed with gzip.
+//! Takes the content of a message: plain, compressed with gzip, or JSON.
 //!
 //! Compressed content is inflated as it arrives, so that every limit counts inflated bytes, and a
 //! decompression bomb is refused as soon as it reaches a limit. tonic's own gzip would first hold
@@ -9,7 +9,10 @@ use std::io::Write;
 use flate2::write::GzDecoder;
 use tonic::Status;
 
-use crate::grpc::{admission::message::IncomingMessage, status};
+use crate::grpc::{
+    admission::{json::JsonContent, message::IncomingMessage},
+    status,
+};
 
 /// The memory of an inflater: a window of 32 KiB, an output buffer of 32 KiB, and its tables.
 const INFLATER_BYTES: usize = 80 * 1024;
@@ -20,6 +23,8 @@ pub enum MessageContent {
     Plain(IncomingMessage),
     /// Compressed with gzip, and inflated into the message.
     Gzip(Box<GzDecoder<IncomingMessage>>),
+    /// JSON, which is turned into the message.
+    Json(Box<JsonContent>),
 }
 
 impl MessageContent {
@@ -50,6 +55,7 @@ impl MessageContent {
                 let written = gzip.write_all(piece);
                 written.map_err(|_| refusal(gzip.get_mut()))
             }
+            Self::Json(json) => json.append(piece),
         }
     }
 
@@ -58,13 +64,14 @@ impl MessageContent {
         match self {
             Self::Plain(message) => message,
             Self::Gzip(gzip) => gzip.get_mut(),
+            Self::Json(json) => json.message(),
         }
     }
 
     /// The message after its last byte has arrived.
     ///
     /// # Errors
-    /// If the gzip stream is cut off, or its checksum is wrong.
+    /// If the gzip stream is cut off, its checksum is wrong, or the JSON is no request.
     pub fn end(self) -> Result<IncomingMessage, Status> {
         match self {
             Self::Plain(message) => Ok(message),
@@ -72,6 +79,7 @@ impl MessageContent {
                 gzip.try_finish().map_err(|_| refusal(gzip.get_mut()))?;
                 gzip.finish().map_err(|_| undecodable())
             }
+            Self::Json(json) => json.end(),
         }
     }
 }

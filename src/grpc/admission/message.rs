@@ -5,7 +5,7 @@
 
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tonic::Status;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         admission::{overhead::OverheadCounter, share::Lease},
         status,
     },
-    worker::photo_memory::Reservation,
+    worker::{photo_memory::Reservation, spare_buffers::Buffer},
 };
 
 /// The largest request without a photo, and the most bytes besides a photo, in bytes. A request
@@ -22,18 +22,37 @@ use crate::{
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// The largest request with a photo, in bytes.
 pub const PHOTO_REQUEST_BYTES_MAX: usize = photo::BYTES_MAX + REQUEST_BYTES_MAX;
+/// The key of `MatchRequest.photo` in protobuf: its number, and that it has a length.
+const PHOTO_KEY: u8 = 3 << 3 | 2;
+/// The key of `ReferencePhoto.content`.
+const CONTENT_KEY: u8 = 1 << 3 | 2;
 /// The first capacity of a message's buffer, however long a message is announced to be: most are
 /// shorter.
 const FIRST_BYTES: usize = 512;
 /// The factor by which the buffer grows: small enough that a stalled message holds little, and
 /// large enough that a large photo is copied rarely.
 const GROWTH: usize = 4;
+/// The share of a message with a photo, of announced length, after which its buffer has room for
+/// all of it. Room that nothing was written to yet takes no memory, but growing copies what has
+/// arrived.
+const WHOLE_AFTER: usize = 16;
+
+/// The room before a photo that arrives alone: for the keys and the lengths of its two fields.
+const PHOTO_PREFIX_BYTES: usize = 10;
+
+/// What is known of the length of a message before it has arrived, in bytes.
+#[derive(Clone, Copy)]
+pub enum MessageLength {
+    /// The sender has announced it.
+    Announced(usize),
+    /// No message is longer: the length of a compressed message, or of a text, says little.
+    AtMost(usize),
+}
 
 /// A message that is arriving.
 pub struct IncomingMessage {
-    bytes: BytesMut,
-    /// The announced length, or the largest possible one if the message is compressed.
-    length: usize,
+    bytes: Buffer,
+    length: MessageLength,
     lease: Lease,
     /// The bytes that the lease holds besides the message: the call's own, and an inflater's.
     base_bytes: usize,
@@ -71,8 +90,9 @@ impl MessagePhoto {
         Self { reservation, share: Some(share), overhead, id_to_look_up: None }
     }
 
-    /// Takes photo memory for the photo's first `bytes` bytes.
-    fn grow_to(&mut self, bytes: usize) -> Result<(), Status> {
+    /// Takes photo memory for the photo's first `bytes` bytes. The request id is that of the text, or
+    /// else that of the message.
+    fn grow_to(&mut self, bytes: usize, request_id: Option<&[u8]>) -> Result<(), Status> {
         let may = self.share.as_mut().is_none_or(|share| share.grow_to(bytes));
         if may && self.reservation.grow_to(bytes) {
             return Ok(());
@@ -80,7 +100,8 @@ impl MessagePhoto {
         // A repeat of a known match is never refused as overload. Encoders write fields in the
         // order of their numbers, so the request id arrives before the photo. A request in another
         // order is refused like a new one.
-        let id = std::str::from_utf8(self.overhead.request_id()).ok();
+        let id = request_id.unwrap_or_else(|| self.overhead.request_id());
+        let id = std::str::from_utf8(id).ok();
         let id = id.and_then(|id| id.parse().ok()).filter(|_| !self.reservation.is_overflow());
         self.id_to_look_up = Some(id.ok_or_else(|| self.memory_full())?);
         self.reservation.move_to_overflow();
@@ -100,15 +121,15 @@ impl MessagePhoto {
 }
 
 impl IncomingMessage {
-    /// A message of which nothing has arrived, with at most `length` bytes.
+    /// A message of which nothing has arrived.
     pub fn new(
-        length: usize,
+        length: MessageLength,
         lease: Lease,
         base_bytes: usize,
         photo: Option<MessagePhoto>,
     ) -> Self {
         let photo = photo.map(Box::new);
-        Self { bytes: BytesMut::new(), length, lease, base_bytes, photo, refusal: None }
+        Self { bytes: Buffer::default(), length, lease, base_bytes, photo, refusal: None }
     }
 
     /// Takes the next piece, inflated.
@@ -136,10 +157,85 @@ impl IncomingMessage {
         if length - overhead > photo::BYTES_MAX {
             return Err(status::photo_too_large());
         }
-        photo.grow_to(length - overhead)?;
+        photo.grow_to(length - overhead, None)?;
         self.lease(overhead)?;
         self.put(self.grown(length), piece);
         Ok(())
+    }
+
+    /// Whether the message may hold a photo.
+    pub const fn may_have_photo(&self) -> bool {
+        self.photo.is_some()
+    }
+
+    /// Takes request memory for the text of a request of JSON, which is kept elsewhere, in a buffer
+    /// of this capacity.
+    ///
+    /// # Errors
+    /// If it is over the limit, or there is no request memory for it.
+    pub fn append_text(&mut self, length: usize, capacity: usize) -> Result<(), Status> {
+        match self.photo {
+            _ if length <= REQUEST_BYTES_MAX => self.lease(capacity),
+            Some(_) => Err(status::too_much_beside_the_photo(REQUEST_BYTES_MAX)),
+            None => Err(status::request_too_large(REQUEST_BYTES_MAX)),
+        }
+    }
+
+    /// Begins a photo that arrives alone, outside of any message.
+    pub fn begin_photo(&mut self) {
+        self.bytes.resize(PHOTO_PREFIX_BYTES, 0);
+    }
+
+    /// Whether a photo has begun to arrive alone.
+    pub fn has_photo(&self) -> bool {
+        self.bytes.len() >= PHOTO_PREFIX_BYTES
+    }
+
+    /// Takes the next piece of a photo that arrives alone.
+    ///
+    /// # Errors
+    /// If the photo is over its limit, or finds no free memory.
+    pub fn append_photo(&mut self, piece: &[u8], request_id: &[u8]) -> Result<(), Status> {
+        let length = self.bytes.len() + piece.len();
+        let photo_bytes = length - PHOTO_PREFIX_BYTES;
+        if photo_bytes > photo::BYTES_MAX {
+            return Err(status::photo_too_large());
+        }
+        if let Some(photo) = &mut self.photo {
+            photo.grow_to(photo_bytes, Some(request_id))?;
+        }
+        self.put(self.grown(length), piece);
+        Ok(())
+    }
+
+    /// Makes a message of the photo that has arrived alone, and of the encoded rest of the request.
+    /// Fields may stand in any order, and parts of `MatchRequest.photo` are merged.
+    ///
+    /// # Errors
+    /// If there is no request memory for the rest.
+    pub fn end_photo(&mut self, rest: &[u8]) -> Result<(), Status> {
+        self.lease(rest.len())?;
+        if self.has_photo() {
+            let content = self.bytes.len() - PHOTO_PREFIX_BYTES;
+            // 1 and 4 bytes of the inner field's key and length.
+            let prefix =
+                [length_prefix(PHOTO_KEY, content + 5), length_prefix(CONTENT_KEY, content)];
+            self.bytes[..PHOTO_PREFIX_BYTES].copy_from_slice(&prefix.concat());
+        }
+        self.bytes.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The request memory that it takes.
+    #[cfg(any(test, fuzzing))]
+    pub const fn leased_bytes(&self) -> usize {
+        self.lease.amount()
+    }
+
+    /// The bytes of a photo that arrives alone, as far as it has arrived.
+    #[cfg(any(test, fuzzing))]
+    pub fn photo_alone_bytes(&self) -> usize {
+        self.bytes.len().saturating_sub(PHOTO_PREFIX_BYTES)
     }
 
     /// Takes the request id that has to be looked up, if there is one.
@@ -177,7 +273,7 @@ impl IncomingMessage {
     /// The message, complete.
     pub fn whole(self) -> Whole {
         let reservation = self.photo.map(|photo| photo.reservation);
-        Whole { bytes: self.bytes.freeze(), lease: self.lease, reservation }
+        Whole { bytes: self.bytes.shared(), lease: self.lease, reservation }
     }
 
     fn lease(&mut self, bytes: usize) -> Result<(), Status> {
@@ -192,13 +288,42 @@ impl IncomingMessage {
             return capacity;
         }
         let roomy = FIRST_BYTES.max(capacity * GROWTH);
-        length.max(roomy.min(self.length))
+        let room = match self.length {
+            MessageLength::Announced(all) if self.photo.is_some() => {
+                let part = all / WHOLE_AFTER;
+                if length >= part { all } else { roomy.min(part) }
+            }
+            MessageLength::Announced(most) | MessageLength::AtMost(most) => roomy.min(most),
+        };
+        length.max(room)
     }
 
     fn put(&mut self, capacity: usize, piece: &[u8]) {
-        self.bytes.reserve(capacity - self.bytes.len());
+        if capacity > self.bytes.capacity() {
+            self.make_room(capacity);
+        }
         self.bytes.extend_from_slice(piece);
     }
+
+    fn make_room(&mut self, capacity: usize) {
+        match (&self.photo, self.length) {
+            (Some(photo), MessageLength::Announced(all)) if capacity == all => {
+                let mut room = photo.reservation.buffer(all);
+                room.extend_from_slice(&self.bytes);
+                self.bytes = room;
+            }
+            _ => {
+                let length = self.bytes.len();
+                self.bytes.reserve_exact(capacity - length);
+            }
+        }
+    }
+}
+
+/// The key and the length of a field, the length in four bytes however small it is.
+fn length_prefix(key: u8, length: usize) -> [u8; 5] {
+    let part = |shift: u32| (length >> shift & 0x7f) as u8;
+    [key, part(0) | 0x80, part(7) | 0x80, part(14) | 0x80, part(21)]
 }
 
 /// Lets an inflater write into the message. A refused piece ends the inflating with an error.
@@ -215,5 +340,64 @@ impl io::Write for IncomingMessage {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prost::Message;
+
+    use super::*;
+    use crate::{
+        domain::{TenantId, Tenants},
+        grpc::admission::share::{CallLimits, Shares},
+        pb::{MatchRequest, ReferencePhoto, reference_photo::Source},
+        worker::photo_memory::PhotoMemory,
+    };
+
+    const PLENTY: usize = 64 * 1024 * 1024;
+    const PIECE_BYTES: usize = 16 * 1024;
+
+    /// The bytes that were copied by growing while a photo arrived, and the most room for a byte
+    /// that has arrived.
+    fn copied_and_room(encoded: &[u8], length: MessageLength) -> (usize, usize) {
+        let memory = PhotoMemory::new(PLENTY, Arc::new(Tenants::default));
+        let shares = Shares::new(CallLimits {
+            memory_bytes: PLENTY,
+            calls: 1,
+            photo_bytes: PLENTY,
+            connections: 1,
+            by_address: false,
+        });
+        let share = shares.connection(&shares.address());
+        let reservation = memory.reservation(&TenantId::default_tenant());
+        let photo = MessagePhoto::new(reservation, share.photo());
+        let lease = share.memory(1).expect("there is plenty");
+        let mut message = IncomingMessage::new(length, lease, 1, Some(photo));
+        let (mut copied, mut room) = (0, 0);
+        for piece in encoded.chunks(PIECE_BYTES) {
+            let (arrived, capacity) = (message.bytes.len(), message.bytes.capacity());
+            message.append(piece).expect("there is room");
+            if message.bytes.capacity() != capacity {
+                copied += arrived;
+            }
+            room = room.max(message.bytes.capacity() / message.bytes.len());
+        }
+        (copied, room)
+    }
+
+    #[test]
+    fn a_large_photo_is_hardly_copied_by_growing_and_an_unknown_length_gets_little_room() {
+        let source = Some(Source::Content(vec![7; 8 * 1024 * 1024].into()));
+        let photo = Some(ReferencePhoto { source, ..ReferencePhoto::default() });
+        let encoded = MatchRequest { photo, ..MatchRequest::default() }.encode_to_vec();
+        let (copied, room) = copied_and_room(&encoded, MessageLength::Announced(encoded.len()));
+        assert!(copied <= encoded.len() / 8, "{copied} bytes are copied");
+        // A buffer that is used again is less than twice as large as the photo.
+        assert!(room < 2 * WHOLE_AFTER, "room for {room} bytes for each");
+        let (_, room) = copied_and_room(&encoded, MessageLength::AtMost(PHOTO_REQUEST_BYTES_MAX));
+        assert!(room <= GROWTH, "room for {room} bytes for each");
     }
 }

@@ -14,6 +14,8 @@ const WITH_PHOTO: [&str; 2] =
     ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"];
 
 const LIST: &str = "/facematch.v1.FaceMatch/ListMatches";
+/// The paths of FaceMatch begin with this.
+const FACE_MATCH: &str = "/facematch.v1.FaceMatch/";
 /// The paths of reflection, of both versions, begin with this.
 const REFLECTION: &str = "/grpc.reflection.";
 
@@ -24,6 +26,8 @@ pub enum Demand {
     Nothing,
     /// What the settings say about reflection.
     Reflection,
+    /// A caller, whatever it may do.
+    Credential,
     /// A caller with a permission.
     Permission(Permission),
 }
@@ -74,6 +78,17 @@ impl Methods {
     /// The limits of the method at a path; `None` if there is no such method.
     pub fn find(&self, path: &str) -> Option<MethodLimits> {
         self.0.get(path).copied()
+    }
+
+    /// The names of the methods of FaceMatch whose demands are met, in alphabetical order.
+    pub fn of_face_match(&self, is_met: impl Fn(Demand) -> bool) -> Vec<String> {
+        let names = self.0.iter().filter_map(|(path, limits)| {
+            let name = path.strip_prefix(FACE_MATCH)?;
+            is_met(limits.demand).then(|| name.to_owned())
+        });
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
     }
 }
 
@@ -156,6 +171,14 @@ mod tests {
             let streams = streams.iter().any(|name| path.ends_with(&format!("/{name}")));
             assert_eq!(limits.streams_updates, streams, "{path}");
         }
+    }
+
+    #[test]
+    fn the_methods_of_face_match_are_told_by_their_demands() {
+        let methods = Methods::of_all_services();
+        assert_eq!(methods.of_face_match(|_| true).len(), 9);
+        let erasing = |demand| demand == Demand::Permission(Permission::Erase);
+        assert_eq!(methods.of_face_match(erasing), ["DeleteMatch"]);
     }
 
     #[test]

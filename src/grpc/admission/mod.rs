@@ -1,14 +1,16 @@
 //! Admission control: wraps every service of the port and bounds the resources of each call.
 //!
 //! Before a handler sees a call, admission control decides who makes it, counts it as open, starts
-//! its timeouts, and takes request memory and photo memory for what arrives. A call over a limit is refused by an
-//! ordinary answer with one of the contract's reasons. Admission control deliberately knows no
-//! handler and doesn't judge what a request says.
+//! its timeouts, and takes request memory and photo memory for what arrives. A call over a limit is
+//! refused by an ordinary answer with one of the contract's reasons. Admission control deliberately
+//! knows no handler and doesn't judge what a request says.
 
+mod access;
 mod answer;
 mod caller;
 mod content;
 mod head;
+mod json;
 mod message;
 mod methods;
 mod min_rate;
@@ -29,7 +31,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use prost::Message as _;
@@ -37,9 +39,8 @@ use tonic::{Status, body::Body};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tower::Service;
 
-pub use caller::{CallerCheck, Reflection};
-#[cfg(any(test, fuzzing))]
-pub use overhead::fuzzing;
+pub use access::{AccessAnswers, HasLibrary};
+pub use caller::{CallerCheck, LiveReflection, Reflection};
 pub use receive::ReceiveLimits;
 pub use share::{AddressShare, CallLimits as ShareLimits, Shares};
 
@@ -48,7 +49,7 @@ use crate::{
     domain::{Limit, TenantId, Timestamp},
     grpc::{
         admission::{
-            answer::{Deadline, Ends, Places, ResponseBody, StreamRefusal, timed_out},
+            answer::{Deadline, Ends, FormedBody, Places, ResponseBody, StreamRefusal, timed_out},
             caller::{Caller, KeyFetch},
             head::{Encoding, Head},
             message::Whole,
@@ -57,12 +58,19 @@ use crate::{
             share::{ConnectionShare, Lease},
         },
         call_log::CallRecord,
+        second_door::CallForm,
         stall::StallGuard,
         status,
     },
     sync::lock,
     worker::photo_memory::Reservation,
 };
+
+/// The properties of requests that hold for any bytes.
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing {
+    pub use super::{json::fuzzing::received, overhead::fuzzing::request};
+}
 
 /// The request memory that a call takes while its request is received, besides the request's bytes.
 /// In fact a call takes 8 to 13 KiB in the transport and the runtime, which `--max-calls` bounds
@@ -102,28 +110,28 @@ pub struct ReceivedWithPhoto(Arc<Mutex<Option<(Bytes, Reservation)>>>);
 enum Decided {
     /// The request isn't a gRPC call.
     OtherThanGrpc(Response<Body>),
-    /// The method doesn't exist. The headers are dropped, because nothing reads them.
-    Unknown(Request<Body>),
-    /// A limit is reached, or the headers are invalid.
+    /// The port doesn't have the method, a limit is reached, or the headers are invalid.
     Refused(Status),
     /// The call is counted as open, and its request is received next.
-    Admitted(AdmittedCall, Request<Body>),
+    Admitted(Box<AdmittedCall>),
     /// The call is counted as open, and its caller's key is fetched first.
-    Awaited(KeyFetch, AdmittedCall, Request<Body>),
+    Awaited(KeyFetch, Box<AdmittedCall>),
 }
 
-/// A call that is counted as open.
+/// A call that is counted as open. Boxed, because a future takes the size of what it is given
+/// several times, and thousands of calls may wait for their requests.
 struct AdmittedCall {
     method: MethodLimits,
     deadline: Option<Timestamp>,
     grant: Option<Grant>,
     share: ConnectionShare,
     open_call: Lease,
-    arriving: Arriving,
+    arriving: Box<Arriving>,
 }
 
 /// A request that has not been received yet, and the memory that it holds so far.
 struct Arriving {
+    request: Request<Body>,
     kind: RequestKind,
     encoding: Encoding,
     memory: Lease,
@@ -214,19 +222,17 @@ where
             return Decided::OtherThanGrpc(answer);
         }
         let Some(method) = self.find(request.uri().path()) else {
-            let mut request = request.map(|_| Body::empty());
-            *request.headers_mut() = HeaderMap::new();
-            return Decided::Unknown(request);
+            return Decided::Refused(Status::unimplemented(""));
         };
-        let (grant, fetch) = match self.callers.decide(method, &request) {
+        let (grant, fetch) = match self.callers.decide(method.demand, &request) {
             Caller::Admitted(grant) => (grant, None),
             Caller::Awaited(fetch) => (None, Some(fetch)),
             Caller::Refused(refusal) => return Decided::Refused(refusal),
         };
         let share = self.share_of(share, grant.as_ref());
-        match (self.open_call(share, method, grant, &request), fetch) {
-            (Ok(call), None) => Decided::Admitted(call, request),
-            (Ok(call), Some(fetch)) => Decided::Awaited(fetch, call, request),
+        match (self.open_call(share, method, grant, request), fetch) {
+            (Ok(call), None) => Decided::Admitted(call),
+            (Ok(call), Some(fetch)) => Decided::Awaited(fetch, call),
             (Err(refusal), _) => Decided::Refused(refusal),
         }
     }
@@ -245,44 +251,46 @@ where
     fn find(&self, path: &str) -> Option<MethodLimits> {
         let method = self.methods.find(path)?;
         let is_off =
-            method.demand == Demand::Reflection && self.callers.reflection == Reflection::Off;
+            method.demand == Demand::Reflection && self.callers.reflection.now() == Reflection::Off;
         (!is_off).then_some(method)
     }
 
     async fn answer(&self, decided: Decided) -> Response<Body> {
         let mut response = match decided {
             Decided::OtherThanGrpc(answer) => return answer,
-            Decided::Unknown(request) => self.call(request).await,
             Decided::Refused(refusal) => refusal.into_http(),
-            Decided::Admitted(call, request) => {
-                self.serve_admitted(call, request).await.unwrap_or_else(Status::into_http)
+            Decided::Admitted(call) => {
+                self.serve_admitted(call).await.unwrap_or_else(Status::into_http)
             }
-            Decided::Awaited(fetch, mut call, request) => {
-                fetch.await;
-                match self.callers.decide_finally(call.method, &request) {
-                    Caller::Admitted(grant) => {
-                        call.grant = grant;
-                        let served = self.serve_admitted(call, request).await;
-                        served.unwrap_or_else(Status::into_http)
-                    }
-                    Caller::Refused(refusal) => refusal.into_http(),
-                    Caller::Awaited(_) => status::denied(Denied::Invalid).into_http(),
-                }
+            Decided::Awaited(fetch, call) => {
+                let served = Box::pin(self.serve_awaited(fetch, call));
+                served.await.unwrap_or_else(Status::into_http)
             }
         };
         response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
         response
     }
 
-    async fn serve_admitted(
+    /// Serves a call once its caller's key is fetched, if the caller may make it.
+    async fn serve_awaited(
         &self,
-        call: AdmittedCall,
-        mut request: Request<Body>,
+        fetch: KeyFetch,
+        mut call: Box<AdmittedCall>,
     ) -> Result<Response<Body>, Status> {
-        let AdmittedCall { method, deadline, grant, share, open_call: place, arriving } = call;
-        let record = CallRecord::among(request.extensions());
+        fetch.await;
+        call.grant = self.callers.decide_finally(call.method.demand, &call.arriving.request)?;
+        // From here on, the photo and the answer count for the tenant, too.
+        call.share = self.share_of(&call.share, call.grant.as_ref());
+        self.serve_admitted(call).await
+    }
+
+    async fn serve_admitted(&self, call: Box<AdmittedCall>) -> Result<Response<Body>, Status> {
+        let AdmittedCall { method, deadline, grant, share, open_call: place, mut arriving } = *call;
+        let record = CallRecord::among(arriving.request.extensions());
+        let form = arriving.request.extensions().get::<CallForm>();
+        let form = form.and_then(|form| form.answer.clone());
         if let Some(grant) = &grant {
-            request.extensions_mut().insert(grant.clone());
+            arriving.request.extensions_mut().insert(grant.clone());
         }
         let stream = match &grant {
             Some(grant) if method.streams_updates => {
@@ -292,7 +300,7 @@ where
         };
         let refusal = StreamRefusal::default();
         let handled = async {
-            let request = self.receive(&share, arriving, request, &refusal).await?;
+            let request = self.receive(&share, arriving, &refusal).await?;
             let list =
                 method.is_list.then(|| share.list().ok_or_else(too_many_calls)).transpose()?;
             Ok((self.call(request).await, list))
@@ -305,8 +313,12 @@ where
             grant: grant.and_then(|grant| self.end_of(&grant)),
         };
         let refusal = (method.kind == RequestKind::Stream).then_some(refusal);
-        let share = method.owns_answer.then(|| share.clone());
-        let answer = |body| Body::new(ResponseBody::new(body, ends, refusal, share, places));
+        // An update in another form isn't shared with other streams.
+        let share = (method.owns_answer || form.is_some()).then(|| share.clone());
+        let answer = |body| {
+            let body = FormedBody::over(body, form);
+            Body::new(ResponseBody::new(body, ends, refusal, share, places))
+        };
         Ok(response.map(|body| self.stall_guard.guard(answer(body), record)))
     }
 
@@ -316,30 +328,31 @@ where
         share: ConnectionShare,
         method: MethodLimits,
         grant: Option<Grant>,
-        request: &Request<Body>,
-    ) -> Result<AdmittedCall, Status> {
+        request: Request<Body>,
+    ) -> Result<Box<AdmittedCall>, Status> {
         let place = share.call().ok_or_else(too_many_calls)?;
-        let memory_bytes = CALL_BYTES + head::bytes(request);
+        let memory_bytes = CALL_BYTES + head::bytes(&request);
         let memory = share.memory(memory_bytes);
         let memory = memory.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
         let Head { timeout, encoding } = Head::read(request.headers())?;
         let ends = |timeout: Duration| {
             self.receive_limits.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
         };
-        let arriving = Arriving { kind: method.kind, encoding, memory, memory_bytes };
+        let arriving = Arriving { request, kind: method.kind, encoding, memory, memory_bytes };
+        let arriving = Box::new(arriving);
         let deadline = timeout.map(ends);
-        Ok(AdmittedCall { method, deadline, grant, share, open_call: place, arriving })
+        let open_call = place;
+        Ok(Box::new(AdmittedCall { method, deadline, grant, share, open_call, arriving }))
     }
 
     /// Receives the request and returns it in the form that its handler expects.
     async fn receive(
         &self,
         share: &ConnectionShare,
-        arriving: Arriving,
-        request: Request<Body>,
+        arriving: Box<Arriving>,
         refusal: &StreamRefusal,
     ) -> Result<Request<Body>, Status> {
-        let Arriving { kind, encoding, memory, memory_bytes } = arriving;
+        let Arriving { request, kind, encoding, memory, memory_bytes } = *arriving;
         let (mut parts, body) = request.into_parts();
         // The handler gets inflated messages.
         parts.headers.remove(head::ENCODING);
@@ -348,12 +361,18 @@ where
         let tenant = parts.extensions.get::<Grant>().map(|grant| grant.tenant().clone());
         let tenant = tenant.unwrap_or_else(TenantId::default_tenant);
         let limits = self.receive_limits.clone();
-        let receiver = Receiver::new(limits, share.clone(), tenant, form, body);
+        let receiver = Box::new(Receiver::new(limits, share.clone(), tenant, form, body));
         if kind == RequestKind::Stream {
-            let messages = RequestStream { receiver, share: share.clone(), _call: memory };
+            let messages =
+                RequestStream { receiver: *receiver, share: share.clone(), _call: memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
         }
-        let Whole { bytes, lease, reservation } = receiver.single(memory, memory_bytes).await?;
+        let form = parts.extensions.get::<CallForm>();
+        let received = match form.and_then(|form| form.request.clone()) {
+            None => receiver.single(memory, memory_bytes).await,
+            Some(decoder) => receiver.json(decoder, memory, memory_bytes).await,
+        };
+        let Whole { bytes, lease, reservation } = received?;
         let bytes = match reservation {
             None => bytes,
             Some(reservation) => {

@@ -19,12 +19,16 @@ use crate::{
         admission::{
             content::MessageContent,
             head::Encoding,
+            json::JsonContent,
             message::{
-                IncomingMessage, MessagePhoto, PHOTO_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Whole,
+                IncomingMessage,
+                MessageLength::{Announced, AtMost},
+                MessagePhoto, PHOTO_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Whole,
             },
             min_rate::{MIN_RATE_PERIOD, MinRate},
             share::{ConnectionShare, Lease},
         },
+        second_door::JsonDecoder,
         status,
     },
     worker::photo_memory::PhotoMemory,
@@ -105,7 +109,11 @@ impl Receiver {
     ///
     /// # Errors
     /// The status with which the call is refused.
-    pub async fn single(mut self, lease: Lease, base_bytes: usize) -> Result<Whole, Status> {
+    pub async fn single(
+        mut self: Box<Self>,
+        lease: Lease,
+        base_bytes: usize,
+    ) -> Result<Whole, Status> {
         let Some(prefix) = self.prefix().await? else {
             return Err(status::undecodable("there is no message"));
         };
@@ -117,6 +125,28 @@ impl Receiver {
             }
         }
         Err(status::request_too_long())
+    }
+
+    /// Receives a request of JSON, up to its end: its body is one text, without gRPC's framing. The
+    /// call itself already uses `base_bytes` of the lease.
+    ///
+    /// # Errors
+    /// The status with which the call is refused.
+    pub async fn json(
+        mut self: Box<Self>,
+        decoder: JsonDecoder,
+        lease: Lease,
+        base_bytes: usize,
+    ) -> Result<Whole, Status> {
+        let message =
+            IncomingMessage::new(AtMost(PHOTO_REQUEST_BYTES_MAX), lease, base_bytes, self.photo());
+        let mut content = MessageContent::Json(Box::new(JsonContent::new(message, decoder)));
+        let mut lookup = None;
+        while let Some(piece) = self.next_bytes_or_refusal(&mut content, &mut lookup).await? {
+            content.append(&piece)?;
+            lookup = self.lookup(&mut content).or(lookup);
+        }
+        Ok(content.end()?.whole())
     }
 
     /// Receives the next message of a stream; `None` at its end. A stream may be silent for as long
@@ -192,11 +222,24 @@ impl Receiver {
             let piece = self.rest.split_to(left.min(self.rest.len()));
             left -= piece.len();
             content.append(&piece)?;
-            if let Some(id) = content.message().take_id_to_look_up() {
-                lookup = Some((self.terms.is_known_match)(self.tenant.clone(), id));
-            }
+            lookup = self.lookup(&mut content).or(lookup);
         }
         Ok(content.end()?.whole())
+    }
+
+    /// The look-up that a message asks for, if photo memory was full.
+    fn lookup(&self, content: &mut MessageContent) -> Option<Lookup> {
+        let id = content.message().take_id_to_look_up()?;
+        Some((self.terms.is_known_match)(self.tenant.clone(), id))
+    }
+
+    /// The photo of a message, if it may hold one.
+    fn photo(&self) -> Option<MessagePhoto> {
+        let photo = || {
+            let reservation = self.terms.photo_memory.reservation(&self.tenant);
+            MessagePhoto::new(reservation, self.share.photo())
+        };
+        self.form.may_have_photo.then(photo)
     }
 
     fn content(
@@ -205,17 +248,15 @@ impl Receiver {
         lease: Lease,
         base: usize,
     ) -> Result<MessageContent, Status> {
-        let photo = || {
-            let reservation = self.terms.photo_memory.reservation(&self.tenant);
-            MessagePhoto::new(reservation, self.share.photo())
-        };
-        let photo = self.form.may_have_photo.then(photo);
         let length = match (prefix.is_compressed, self.form.may_have_photo) {
-            (false, _) => prefix.length,
-            (true, false) => REQUEST_BYTES_MAX,
-            (true, true) => PHOTO_REQUEST_BYTES_MAX,
+            (false, _) => Announced(prefix.length),
+            (true, false) => AtMost(REQUEST_BYTES_MAX),
+            (true, true) => AtMost(PHOTO_REQUEST_BYTES_MAX),
         };
-        MessageContent::new(prefix.is_compressed, IncomingMessage::new(length, lease, base, photo))
+        MessageContent::new(
+            prefix.is_compressed,
+            IncomingMessage::new(length, lease, base, self.photo()),
+        )
     }
 
     /// The next bytes; `None` at the end of the request. When photo memory is full, a lookup runs

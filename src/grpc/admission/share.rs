@@ -245,6 +245,12 @@ impl HeldShare {
 }
 
 impl Lease {
+    /// How much it holds.
+    #[cfg(any(test, fuzzing))]
+    pub const fn amount(&self) -> usize {
+        self.amount
+    }
+
     /// Makes the lease hold at least `amount`. Returns false, and changes nothing, if the
     /// connection or its tenant may not have it.
     pub fn grow_to(&mut self, amount: usize) -> bool {

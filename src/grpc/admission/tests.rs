@@ -58,7 +58,7 @@ impl Stage {
         Self { terms, hand, share: shares.connection(&shares.address()), shares, is_known }
     }
 
-    fn receiver(&self, frames: impl Frames, form: MessageForm) -> Receiver {
+    fn receiver(&self, frames: impl Frames, form: MessageForm) -> Box<Receiver> {
         self.receiver_over(&self.share, frames, form)
     }
 
@@ -68,11 +68,11 @@ impl Stage {
         share: &ConnectionShare,
         frames: impl Frames,
         form: MessageForm,
-    ) -> Receiver {
+    ) -> Box<Receiver> {
         let frames = frames.map(|bytes| Ok::<_, Status>(Frame::data(Bytes::from(bytes))));
         let body = Body::new(StreamBody::new(frames));
         let tenant = TenantId::default_tenant();
-        Receiver::new(self.terms.clone(), share.clone(), tenant, form, body)
+        Box::new(Receiver::new(self.terms.clone(), share.clone(), tenant, form, body))
     }
 
     async fn single(&self, frames: impl Frames, form: MessageForm) -> Result<Whole, Status> {
@@ -102,7 +102,11 @@ fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
 fn open_to_all() -> CallerCheck {
     let (clock, _) = Clock::manual(Timestamp::default());
     let quotas = Quotas::new(Arc::new(Tenants::default), clock);
-    CallerCheck { access: Access::anonymous(), reflection: Reflection::Open, quotas }
+    CallerCheck {
+        access: Access::anonymous(),
+        reflection: LiveReflection::new(Reflection::Open),
+        quotas,
+    }
 }
 
 const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, may_have_photo: false };

@@ -15,7 +15,8 @@ use super::*;
 use crate::{
     access::{Grant, Permissions, audit::FailureMode},
     clock::Clock,
-    domain::{Position, TenantId},
+    domain::{Position, TenantId, TraceContext},
+    trace::{CallTrace, Tracer},
 };
 
 const GET: &str = "/facematch.v1.FaceMatch/GetMatch";
@@ -96,12 +97,12 @@ fn over(
 /// A request as the call log passes it on, and its record.
 fn request(path: &str) -> (Request<Body>, CallRecord) {
     let mut request = Request::post(path).body(Body::empty()).unwrap();
-    let record = CallRecord::default();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let parent = TraceContext::parse(parent);
+    let record = CallRecord::traced(CallTrace::begin(&Tracer::off(), parent));
     let remote_addr = Some("192.0.2.7:4711".parse().unwrap());
     request.extensions_mut().insert(record.clone());
     request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    request.headers_mut().insert("traceparent", parent.parse().unwrap());
     (request, record)
 }
 

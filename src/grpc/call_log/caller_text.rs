@@ -4,7 +4,13 @@
 //! Any caller can write anything into a header. Text of the wrong form is deliberately left out and
 //! never repaired, since half an id finds nothing.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
+
+use crate::domain::{TraceContext, TraceState};
+
+/// The headers that name a call's trace.
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 
 /// The longest `x-request-id` that is logged, in bytes: a UUID has 36, and the ids that proxies
 /// generate have at most this many.
@@ -21,27 +27,17 @@ const WITHHELD: &str = "[withheld]";
 /// The beginnings of callers' keys and of JSON web tokens.
 const SECRET_PREFIXES: [&str; 2] = ["fm_", "eyJ"];
 
-/// The trace id of a W3C `traceparent` (version, trace, parent, flags). `None` if it is invalid.
-pub fn trace_id(header: &HeaderValue) -> Option<&str> {
-    let text = header.to_str().ok()?;
-    let mut parts = text.split('-');
-    let [version, trace, parent, flags] = [(); 4].map(|()| parts.next());
-    let (version, trace) = (version?, trace?);
-    // Version 00 has exactly four parts; later versions may add some.
-    let ends = parts.next().is_none() || version != "00";
-    let valid = ends
-        && version != "ff"
-        && is_hex(version, 2)
-        && is_hex(trace, 32)
-        && is_hex(parent?, 16)
-        && is_hex(flags?, 2)
-        && [trace, parent?].iter().all(|id| id.bytes().any(|byte| byte != b'0'));
-    valid.then_some(trace)
+/// The trace context in the headers of a call. `None` if there is none, or an invalid one.
+pub fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (parent, further) = (parents.next()?, parents.next());
+    TraceContext::parse(parent.to_str().ok()?).filter(|_| further.is_none())
 }
 
-fn is_hex(text: &str, digits: usize) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == digits && text.bytes().all(is_digit)
+/// The `tracestate` in the headers of a call, which may be several headers.
+pub fn trace_state(headers: &HeaderMap) -> Option<TraceState> {
+    let parts = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
+    TraceState::parse(&parts.collect::<Result<Vec<_>, _>>().ok()?.join(","))
 }
 
 /// An `x-request-id`. `None` if it is too long, has other characters or looks like a secret.
@@ -95,32 +91,42 @@ mod tests {
     use super::*;
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const PARENT: &str = "00f067aa0ba902b7";
 
     fn header(text: &str) -> HeaderValue {
         HeaderValue::from_bytes(text.as_bytes()).unwrap()
     }
 
+    fn headers(named: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, text) in named {
+            headers.append(*name, header(text));
+        }
+        headers
+    }
+
     #[test]
-    fn a_trace_id_is_taken_from_a_valid_traceparent_only() {
-        let parent = "00f067aa0ba902b7";
-        for valid in [format!("00-{TRACE}-{parent}-01"), format!("cc-{TRACE}-{parent}-01-more")] {
-            assert_eq!(trace_id(&header(&valid)), Some(TRACE), "{valid}");
-        }
-        let zeros = "0".repeat(32);
+    fn a_trace_context_is_taken_from_one_valid_header_only() {
+        let (one, other) =
+            (format!("00-{TRACE}-{PARENT}-01"), format!("00-{PARENT}{PARENT}-{PARENT}-01"));
+        let context = trace_context(&headers(&[(TRACEPARENT, &one)])).unwrap();
+        assert_eq!(context.to_string(), one);
         for wrong in [
-            String::new(),
-            TRACE.to_owned(),
-            format!("00-{TRACE}-{parent}"),
-            format!("00-{TRACE}-{parent}-01-more"),
-            format!("ff-{TRACE}-{parent}-01"),
-            format!("00-{zeros}-{parent}-01"),
-            format!("00-{TRACE}-0000000000000000-01"),
-            format!("00-{}-{parent}-01", TRACE.to_uppercase()),
-            format!("00-{}-{parent}-01", &TRACE[1..]),
-            format!("00-{TRACE}-{parent}-0é"),
+            &[][..],
+            &[(TRACEPARENT, TRACE)],
+            &[(TRACEPARENT, "é")],
+            &[(TRACEPARENT, &one), (TRACEPARENT, &other)],
         ] {
-            assert_eq!(trace_id(&header(&wrong)), None, "{wrong}");
+            assert_eq!(trace_context(&headers(wrong)), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_trace_state_may_come_in_several_headers() {
+        let several = headers(&[(TRACESTATE, "a=1,b=2"), (TRACESTATE, "c=3")]);
+        assert_eq!(trace_state(&several).unwrap().as_str(), "a=1,b=2,c=3");
+        assert_eq!(trace_state(&headers(&[])), None);
+        assert_eq!(trace_state(&headers(&[(TRACESTATE, "a=1"), (TRACESTATE, "é")])), None);
     }
 
     #[test]

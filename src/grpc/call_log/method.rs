@@ -30,7 +30,7 @@ pub const OTHER: usize = METHODS.len() - 1;
 const OURS: &str = "facematch.v1.FaceMatch/";
 
 /// All methods of the port, and one entry for every method that it doesn't have.
-pub static METHODS: [Method; 14] = [
+pub static METHODS: [Method; 15] = [
     change("facematch.v1.FaceMatch/RunMatch"),
     change("facematch.v1.FaceMatch/CreateMatch"),
     read("facematch.v1.FaceMatch/GetMatch"),
@@ -44,6 +44,7 @@ pub static METHODS: [Method; 14] = [
     probe("grpc.health.v1.Health/Watch"),
     read("grpc.reflection.v1.ServerReflection/ServerReflectionInfo"),
     read("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
+    read("page/access"),
     read("other"),
 ];
 
@@ -71,6 +72,11 @@ pub fn rpc_of_ours(path: &str) -> Option<&'static str> {
 }
 
 impl Method {
+    /// The name in metrics: OpenTelemetry's word for every unknown method.
+    pub fn metric_name(&self) -> &'static str {
+        if self.name == METHODS[OTHER].name { "_OTHER" } else { self.name }
+    }
+
     /// Whether the method belongs to the FaceMatch service.
     pub fn is_ours(&self) -> bool {
         self.name.starts_with(OURS)

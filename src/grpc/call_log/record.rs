@@ -12,8 +12,9 @@ use tonic::{Request, Status};
 
 use crate::{
     access::Grant,
-    domain::{Match, MatchId, Position, RequestId},
+    domain::{Match, MatchId, Position, RequestId, TraceContext},
     outage,
+    trace::CallTrace,
     watch::Key,
 };
 
@@ -23,6 +24,7 @@ pub struct CallRecord(Arc<CallFacts>);
 
 #[derive(Default)]
 struct CallFacts {
+    trace: CallTrace,
     match_id: OnceLock<MatchId>,
     request_id: OnceLock<RequestId>,
     error: OnceLock<String>,
@@ -36,6 +38,26 @@ struct CallFacts {
 }
 
 impl CallRecord {
+    /// The record of a call that belongs to a trace.
+    pub fn traced(trace: CallTrace) -> Self {
+        Self(Arc::new(CallFacts { trace, ..CallFacts::default() }))
+    }
+
+    /// The trace of the call.
+    pub fn trace(&self) -> &CallTrace {
+        &self.0.trace
+    }
+
+    /// The context that the effects of the call belong to. To be asked once its caller is known.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.0.trace.context(self.is_authenticated())
+    }
+
+    /// Whether the caller has shown a good credential, and not only needed none.
+    pub fn is_authenticated(&self) -> bool {
+        self.grant().is_some_and(|grant| !grant.credential().is_empty())
+    }
+
     /// The record of a call. A request that didn't come through the call log gets a fresh record
     /// that is never read.
     pub fn of<T>(request: &Request<T>) -> Self {

@@ -10,7 +10,11 @@ use crate::{
     access::Permissions,
     clock::Hand,
     domain::{MatchId, TenantId},
-    grpc::status,
+    grpc::{second_door::CallForm, status},
+    metrics::{
+        ConnectionMetrics, Exposition, Format, JournalMetrics, LibraryMetrics, MatchMetrics,
+        OzMetrics, Sources, WatchMetrics,
+    },
     telemetry::captured::{CapturedLine, Lines, capture},
     watch::StoreError,
 };
@@ -143,12 +147,14 @@ fn a_changing_call_gets_one_line_at_info_with_all_known_fields() {
     request
         .extensions_mut()
         .insert(TcpConnectInfo { local_addr: None, remote_addr: Some(address) });
+    request.extensions_mut().insert(CallForm { door: CallDoor::Web, ..CallForm::default() });
     let line = only(&capture(|| {
         let answer = service.call(request).now_or_never().unwrap().unwrap();
         answer.into_body().collect().now_or_never().unwrap().unwrap();
     }));
     assert_eq!((line.level, line.message.as_str()), (Level::INFO, "call ended"));
     for (name, value) in [
+        ("door", "web"),
         ("rpc.method", "facematch.v1.FaceMatch/CancelMatch"),
         ("rpc.code", "OK"),
         ("tenant", "retail"),
@@ -171,8 +177,51 @@ fn a_changing_call_gets_one_line_at_info_with_all_known_fields() {
 }
 
 #[test]
+fn a_step_of_the_clock_is_no_part_of_a_duration() {
+    let line = only(&capture(|| {
+        let port = Port::new();
+        let clock = port.log.0.clock.clone();
+        port.call(CANCEL, move || {
+            clock.step_to(clock.now().after(Duration::from_secs(3_600)));
+            ok()
+        });
+    }));
+    assert_eq!(line.field("duration_ms"), Some("0"));
+}
+
+#[test]
+fn an_exemplar_is_of_a_trace_that_is_recorded() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for (flags, is_shown) in [("01", true), ("00", false)] {
+        let port = Port::new();
+        let mut request = request(CANCEL);
+        let parent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
+        request.headers_mut().insert("traceparent", parent.parse().unwrap());
+        let answer = port.over(|_| Some(ok())).call(request).now_or_never().unwrap().unwrap();
+        answer.into_body().collect().now_or_never().unwrap().unwrap();
+        assert_eq!(scraped(&port).contains(trace), is_shown, "{flags}");
+    }
+}
+
+/// A scrape with exemplars of what the calls of a port have counted.
+fn scraped(port: &Port) -> String {
+    let exposition = Exposition::new(Sources {
+        calls: port.log.metrics(),
+        connections: &ConnectionMetrics::default(),
+        matches: &MatchMetrics::default(),
+        oz: &OzMetrics::new("oz.example"),
+        library: &LibraryMetrics::default(),
+        journal: &JournalMetrics::default(),
+        watch: &WatchMetrics::default(),
+        samplers: Vec::new(),
+    });
+    exposition.encode(Format::OpenMetrics).unwrap()
+}
+
+#[test]
 fn unknown_fields_are_left_out() {
     let line = only(&capture(|| Port::new().call(CANCEL, ok)));
+    assert_eq!(line.field("door"), Some("grpc"));
     for name in ["peer", "user_agent", "match.id", "request.id", "trace_id", "x_request_id"] {
         assert_eq!(line.field(name), None, "{name}");
     }

@@ -9,8 +9,8 @@ use tonic::Status;
 
 use crate::{
     domain::{
-        Digest, FolderId, Format, LivenessPolicy, MatchId, MediaId, PhotoKind, PhotoSource,
-        RequestId, Spec, State, TenantId, Timeout, photo,
+        Digest, FolderId, Format, KeyForm, LivenessPolicy, MatchId, MediaId, PhotoKind,
+        PhotoSource, ReferenceKey, RequestId, Spec, State, TenantId, Timeout, photo,
     },
     grpc::{
         convert::time,
@@ -43,24 +43,34 @@ const PAGE_SIZE_MAX: usize = 1_000;
 pub struct Parsed {
     /// The match that is asked for.
     pub spec: Spec,
-    /// The photo's bytes; `None` if the folder already holds the photo.
+    /// The photo's bytes; `None` if the folder or the photo library holds the photo.
     pub content: Option<Bytes>,
     /// Whether the caller wants progress updates.
     pub include_progress: bool,
 }
 
-/// Parses a match request. `digest` returns the store's digest of a photo. `default_timeout`
-/// applies if the request sets none.
+/// How a match request is parsed.
+pub struct MatchRequestTerms<D> {
+    /// The tenant whose match it becomes.
+    pub tenant: TenantId,
+    /// The timeout of the match if the request sets none.
+    pub default_timeout: Duration,
+    /// What the tenant's photo library makes of a key; `None` if the tenant has no library.
+    pub key_form: Option<KeyForm>,
+    /// Returns the store's digest of a photo.
+    pub digest: D,
+}
+
+/// Parses a match request.
 pub fn match_request(
     request: pb::MatchRequest,
-    tenant: TenantId,
-    default_timeout: Duration,
-    digest: impl Fn(&[u8]) -> Digest,
+    terms: MatchRequestTerms<impl Fn(&[u8]) -> Digest>,
 ) -> Result<Parsed, Status> {
+    let MatchRequestTerms { tenant, default_timeout, key_form, digest } = terms;
     let mut wrong = Violations::default();
     let request_id = request_id(&mut wrong, &request.request_id);
     let folder_id = required(&mut wrong, "folder_id", &request.folder_id);
-    let photo = reference_photo(&mut wrong, request.photo);
+    let photo = reference_photo(&mut wrong, request.photo, key_form);
     let timeout = timeout(&mut wrong, request.timeout.as_ref(), default_timeout);
     let liveness_media = liveness_media(&mut wrong, &request.liveness_media_ids, photo.as_ref());
     let liveness_policy = liveness_policy(&mut wrong, request.liveness_policy);
@@ -82,6 +92,7 @@ pub fn match_request(
         liveness_media,
         liveness_policy,
         labels: request.labels.into_iter().collect(),
+        trace: None,
     };
     Ok(Parsed { spec, content, include_progress: request.include_progress })
 }
@@ -94,7 +105,8 @@ struct ParsedPhoto {
 
 enum ParsedSource {
     Content(Bytes, Format),
-    Library,
+    Library(ReferenceKey),
+    NoLibrary,
     FolderMedia(MediaId),
 }
 
@@ -109,7 +121,8 @@ impl ParsedSource {
                 Ok((PhotoSource::Content { digest, format }, Some(bytes)))
             }
             Self::FolderMedia(id) => Ok((PhotoSource::FolderMedia(id), None)),
-            Self::Library => Err(status::not_available("photo.reference_key")),
+            Self::Library(key) => Ok((PhotoSource::Library(key), None)),
+            Self::NoLibrary => Err(status::not_available("photo.reference_key")),
         }
     }
 }
@@ -117,6 +130,7 @@ impl ParsedSource {
 fn reference_photo(
     wrong: &mut Violations,
     photo: Option<pb::ReferencePhoto>,
+    key_form: Option<KeyForm>,
 ) -> Option<ParsedPhoto> {
     use pb::reference_photo::Source as Wire;
     let Some(photo) = photo else {
@@ -136,13 +150,26 @@ fn reference_photo(
         Some(Wire::Content(bytes)) => {
             content_format(wrong, &bytes).map(|format| ParsedSource::Content(bytes, format))
         }
-        Some(Wire::ReferenceKey(_)) => Some(ParsedSource::Library),
+        Some(Wire::ReferenceKey(key)) => match key_form {
+            Some(form) => reference_key(wrong, &key, form).map(ParsedSource::Library),
+            None => Some(ParsedSource::NoLibrary),
+        },
         Some(Wire::FolderMediaId(id)) => {
             let id = media_id(wrong, "photo.folder_media_id".into(), &id);
             id.map(ParsedSource::FolderMedia)
         }
     };
     Some(ParsedPhoto { source: source?, kind: kind? })
+}
+
+fn reference_key(wrong: &mut Violations, key: &str, form: KeyForm) -> Option<ReferenceKey> {
+    match ReferenceKey::parse(key, form) {
+        Ok(key) => Some(key),
+        Err(invalid) => {
+            wrong.add("photo.reference_key", invalid.to_string());
+            None
+        }
+    }
 }
 
 fn content_format(wrong: &mut Violations, bytes: &[u8]) -> Option<Format> {

@@ -4,6 +4,9 @@ use futures_util::future::join_all;
 
 use super::*;
 
+/// The pause after a full batch.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The words of each commit, and the other calls of the engine.
 type Calls = Arc<Mutex<Vec<String>>>;
 
@@ -13,6 +16,7 @@ struct Words {
     commits: usize,
     due: Option<Timestamp>,
     asides: Vec<ReplySender<usize>>,
+    ticks: Clock,
 }
 
 struct Word {
@@ -86,6 +90,12 @@ impl Engine for Words {
         }
     }
 
+    async fn gather(&mut self, jobs: usize) {
+        if jobs == Self::JOBS_MAX {
+            self.ticks.sleep(PAUSE).await;
+        }
+    }
+
     async fn finish(self) {
         self.note("finished");
     }
@@ -93,7 +103,8 @@ impl Engine for Words {
 
 fn words_due(due: Option<Timestamp>, ticks: Clock) -> (Handle<Word>, Calls) {
     let calls = Calls::default();
-    let engine = Words { calls: Arc::clone(&calls), commits: 0, due, asides: Vec::new() };
+    let (commits, asides) = (0, Vec::new());
+    let engine = Words { calls: Arc::clone(&calls), commits, due, asides, ticks: ticks.clone() };
     (Handle::spawn(engine, ticks, Arc::default()), calls)
 }
 
@@ -153,6 +164,23 @@ async fn a_request_outside_of_commits_runs_after_the_batch() {
     assert_eq!(all(&handle, ["aside", "one"]).await, [Some(1); 2]);
     assert_eq!(all(&handle, ["aside"]).await, [Some(1)]);
     assert_eq!(*lock(&calls), ["one", "aside", "aside"]);
+}
+
+#[tokio::test]
+async fn requests_during_a_pause_share_the_next_commit() {
+    let (ticks, hand) = Clock::manual(Timestamp::default());
+    let (handle, calls) = words_due(None, ticks);
+    assert_eq!(all(&handle, ["one", "two", "three", "four"]).await, [Some(1); 4]);
+    let mut five = Box::pin(send(&handle, "five"));
+    for _ in 0..10 {
+        assert!((&mut five).now_or_never().is_none(), "it waits for the end of the pause");
+        tokio::task::yield_now().await;
+    }
+    let six = send(&handle, "six");
+    hand.advance(PAUSE);
+    let (five, six) = tokio::join!(five, six);
+    assert_eq!((five.unwrap(), six.unwrap()), (2, 2));
+    assert_eq!(*lock(&calls), ["one two three four", "five six"]);
 }
 
 #[tokio::test]

@@ -152,19 +152,19 @@ impl Store {
         self.matches.values().filter(is_its).map(Row::folded).collect()
     }
 
-    /// Takes over a match that no live process holds, or a lent match whose photo is here.
+    /// Takes over a match that no live process holds, or a lent match whose photo is here. A match
+    /// of a later version is left to the processes that know its events.
     pub(super) fn take(
         &mut self,
         lease: LeaseId,
         match_id: MatchId,
         has_photo: bool,
     ) -> Option<(Match, Claim)> {
-        let leases = &self.leases;
-        let row = self.matches.get_mut(&match_id).filter(|row| !row.has_ended())?;
-        let is_held = row.owner.is_some_and(|owner| leases.contains_key(&owner));
-        if is_held && !(row.lent && has_photo) {
+        let row = self.matches.get(&match_id).filter(|row| !row.has_ended())?;
+        if row.is_foreign() || self.has_holder(row) && !(row.lent && has_photo) {
             return None;
         }
+        let row = self.matches.get_mut(&match_id)?;
         row.epoch += 1;
         row.owner = Some(lease);
         row.lent = row.needs_photo() && !has_photo;
@@ -175,9 +175,13 @@ impl Store {
     /// Whether a live process holds a match that needs its photo, under a claim that isn't lent.
     pub(super) fn is_held(&self, id: MatchId) -> bool {
         self.matches.get(&id).is_some_and(|row| {
-            let is_held = row.owner.is_some_and(|owner| self.leases.contains_key(&owner));
-            is_held && !row.lent && !row.has_ended() && row.needs_photo()
+            self.has_holder(row) && !row.lent && !row.has_ended() && row.needs_photo()
         })
+    }
+
+    /// Whether a live process holds a match.
+    pub(super) fn has_holder(&self, row: &Row) -> bool {
+        row.owner.is_some_and(|owner| self.leases.contains_key(&owner))
     }
 
     /// Releases the matches that these claims still hold.
@@ -314,6 +318,11 @@ impl Row {
 
     pub fn has_ended(&self) -> bool {
         self.events.last().is_some_and(|last| last.event.keep().is_some())
+    }
+
+    /// Whether it has an event of a later version.
+    pub fn is_foreign(&self) -> bool {
+        self.events.iter().any(|recorded| !recorded.event.is_known())
     }
 
     /// Whether the photo is yet to be uploaded.

@@ -1,9 +1,20 @@
 //! Leases of this engine, as the clock is moved. Everything else is in the suite.
 
-use super::*;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
 use crate::{
-    clock::Hand,
-    journal::suite::{self, facts::*},
+    clock::{Clock, Hand},
+    domain::{Sequence, Timestamp},
+    journal::{
+        Admitted, Appended, Claim, ClaimStatus, Error, Handles, Writer,
+        memory::{Memory, Store},
+        suite::{self, facts::*},
+    },
 };
 
 const LEASE: Duration = Duration::from_secs(10);

@@ -11,7 +11,10 @@ use sqlx::{
 };
 use tokio::{sync::watch, time};
 
-use crate::journal::postgres::address::{self, Address, Malformed};
+use crate::database_url::{
+    Malformed,
+    postgres::{self, Address},
+};
 
 /// How long making a connection may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,8 +61,9 @@ impl Database {
         url: &SecretString,
         password: Option<watch::Receiver<SecretString>>,
     ) -> Result<Self, Malformed> {
-        let Address { connect, settings } = address::address(url.expose_secret())?;
-        let settings = (!settings.is_empty()).then(|| setting(&settings).into());
+        let Address { connect, settings, .. } = postgres::address(url.expose_secret())?;
+        let settings =
+            (!settings.is_empty()).then(|| postgres::set_config(&settings, false).into());
         Ok(Self { options: connect.disable_statement_logging(), settings, password })
     }
 
@@ -132,17 +136,7 @@ impl Database {
 /// The database's URL without the user and the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(socket) = self.options.get_socket() {
-            let database = self.options.get_database().unwrap_or_default();
-            return write!(f, "postgres:///{database}?host={}", socket.display());
-        }
-        let host = match self.options.get_host() {
-            host if host.contains(':') => format!("[{host}]"),
-            host => host.to_owned(),
-        };
-        let port = self.options.get_port();
-        let database = self.options.get_database().unwrap_or_default();
-        write!(f, "postgres://{host}:{port}/{database}")
+        f.write_str(&postgres::place(&self.options))
     }
 }
 
@@ -166,19 +160,14 @@ async fn set_out(connection: &mut PgConnection, settings: Option<&str>) -> sqlx:
     }
     let shown = raw_sql("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
     if shown.try_get::<&str, _>(0)? != "off" {
-        return Err(sqlx::Error::Io(std::io::Error::other("the server is read-only: a standby?")));
+        return Err(read_only());
     }
     apply_settings(connection, &PLANNING).await
 }
 
-/// The statement that applies these settings to a session.
-fn setting(settings: &[(String, String)]) -> String {
-    // An E'' literal means the same whatever `standard_conforming_strings` is.
-    let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
-    let set = |(name, value): &(String, String)| {
-        format!("set_config({}, {}, false)", literal(name), literal(value))
-    };
-    format!("SELECT {}", settings.iter().map(set).collect::<Vec<_>>().join(", "))
+/// The error of a server that takes no writes.
+pub(super) fn read_only() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other("the server is read-only: a standby?"))
 }
 
 /// Applies `SET` or `RESET` statements. A database that doesn't know a setting may refuse it.

@@ -6,7 +6,10 @@
 //! deleted lease is never used again; its replica takes a new lease.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +48,8 @@ impl Share {
 /// renewer keeps it up to date.
 pub(super) struct Leases {
     pub clock: Clock,
+    /// How many leases this replica has lost.
+    lost: AtomicU64,
     view: Mutex<View>,
     fleet: watch::Sender<Fleet>,
     /// Wakes the lease renewer before its next round is due.
@@ -60,6 +65,8 @@ pub(super) struct View {
     alive: Vec<LeaseId>,
     /// When `alive` last changed, or a replica last released matches.
     changed: Timestamp,
+    /// When this replica last renewed its lease.
+    renewed: Timestamp,
     /// Whether this replica has since been told to search beyond its own share.
     has_swept: bool,
 }
@@ -90,9 +97,11 @@ impl Leases {
             given_up: None,
             alive: Vec::new(),
             changed,
+            renewed: changed,
             has_swept: false,
         });
-        Self { clock, view, fleet: watch::Sender::new(Fleet { alive: 1 }), poke: Notify::new() }
+        let fleet = watch::Sender::new(Fleet { alive: 1 });
+        Self { clock, lost: AtomicU64::new(0), view, fleet, poke: Notify::new() }
     }
 
     /// This replica's lease, while it relies on it.
@@ -173,6 +182,22 @@ impl Leases {
         self.view().mine = None;
     }
 
+    /// Forgets the lease, which another replica has deleted.
+    pub(super) fn lose_to_another(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.lose();
+    }
+
+    /// How many leases other replicas have deleted.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the lease was renewed.
+    pub(super) fn age(&self) -> Duration {
+        self.clock.now().since(self.view().renewed)
+    }
+
     /// Once the time of sharing is over, has this replica search for all matches that are left.
     /// Returns when to check next: after `next` at the latest.
     pub(super) fn until_swept(&self, next: Duration) -> Duration {
@@ -199,6 +224,7 @@ impl Leases {
         }
         let has_changed = view.alive != alive || view.mine.is_none();
         view.mine = Some(mine);
+        view.renewed = self.clock.now();
         if has_changed {
             view.alive = alive;
             view.changed = self.clock.now();

@@ -379,6 +379,30 @@ impl Reader for Postgres {
         if !self.may_act() {
             return Err(reply::closed());
         }
+        self.answers().await
+    }
+}
+
+impl Postgres {
+    /// Whether the database answers a read.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn answers(&self) -> Result<(), Error> {
         self.0.health.row(|| query("SELECT floor FROM store")).await.map(drop)
+    }
+
+    /// Whether the database takes writes. It doesn't while it is in recovery; a disk that is full
+    /// shows by the lease, whose renewal is a write.
+    ///
+    /// # Errors
+    /// That of the read, or that the database is read-only.
+    pub async fn takes_writes(&self) -> Result<(), Error> {
+        const READ_ONLY: &str = "SELECT current_setting('transaction_read_only')";
+        let shown = self.0.health.row(|| query(READ_ONLY)).await?;
+        match shown.try_get::<&str, _>(0)? {
+            "off" => Ok(()),
+            _ => Err(connect::read_only().into()),
+        }
     }
 }

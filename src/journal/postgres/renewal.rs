@@ -178,7 +178,7 @@ async fn renew_or_begin(
         if let Some(renewed) = renewed {
             return Ok(renewed);
         }
-        leases.lose();
+        leases.lose_to_another();
     }
     begin(connection, terms, &leases.clock).await
 }

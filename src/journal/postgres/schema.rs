@@ -160,6 +160,11 @@ async fn extend(connection: &mut PgConnection, database: &Database) -> sqlx::Res
     Ok(())
 }
 
+/// Whether a start would make additions.
+pub(super) async fn lacks_additions(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    Ok(missing(connection).await?.is_some())
+}
+
 /// The next missing addition.
 async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>> {
     const COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_attribute

@@ -1,7 +1,9 @@
 //! Tests of this engine alone, against a real PostgreSQL that they start themselves.
 
+mod clocks;
 mod collation;
 mod hanging;
+mod leases;
 mod lists;
 mod opening;
 mod pages;
@@ -9,6 +11,7 @@ mod plans;
 mod pooler;
 mod remains;
 mod turns;
+mod writing;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -259,168 +262,6 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("not within half a minute: {what}");
 }
 
-/// Each statement's answer is lost once, after it took effect; then its request, before it did.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_whose_connection_was_lost_is_neither_lost_nor_made_twice() {
-    for loss in [Loss::Answer, Loss::Request] {
-        let database = shared().create_database();
-        let behind = Behind::open(&database, LEASE).await;
-        let mut lost = 0;
-        for n in 0.. {
-            let before = behind.link.losses();
-            behind.link.lose(loss, 1 + n);
-            write_match(&behind.journal, match_id(0, n as u64)).await;
-            behind.link.heal();
-            if behind.link.losses() == before {
-                break;
-            }
-            lost += 1;
-        }
-        assert!(lost >= 5, "{lost} statements were lost");
-        let each = "SELECT count(*) FROM (SELECT match_id FROM events GROUP BY match_id
-                    HAVING count(*) <> 5 OR max(sequence) <> 5) AS odd";
-        assert_eq!(shared().sql(&database, each), "0");
-        behind.journal.close().await;
-    }
-}
-
-/// Writes a match from its first event to its last, each event once: retries are the engine's task.
-async fn write_match(journal: &Postgres, id: MatchId) {
-    let spec = Arc::new(named_spec(&id.to_string()));
-    let Admitted::New(_, claim) =
-        try_twice(async || journal.admit(id, Arc::clone(&spec)).await).await
-    else {
-        panic!("{id} existed before");
-    };
-    let events = [uploaded(), started(&id.to_string()), trouble(), finished()];
-    for (index, event) in events.into_iter().enumerate() {
-        let after = Sequence(1 + index as u64);
-        let appended = try_twice(async || journal.append(claim, after, event.clone()).await).await;
-        assert!(matches!(appended, Appended::Done(_)), "{appended:?}");
-    }
-}
-
-/// The engine retries after one broken connection; after a second in the same write, its caller.
-async fn try_twice<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
-    let mut last = None;
-    for _ in 0..2 {
-        match write().await {
-            Ok(done) => return done,
-            Err(error) => last = Some(error),
-        }
-    }
-    panic!("{last:?}");
-}
-
-// Leases.
-
-/// Two of three replicas take over the third one's matches, about half each, once its lease has
-/// expired and not before. Its later writes have no effect.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_replicas_matches_are_taken_over_in_fair_shares() {
-    let database = shared().create_database();
-    let third = Behind::open(&database, SHORT).await;
-    let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
-    let mut claims = Vec::new();
-    for _ in 0..60 {
-        let spec = Arc::new(plain_spec());
-        let admitted = third.journal.admit(MatchId::from_uuid(Uuid::new_v4()), spec).await.unwrap();
-        let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
-        claims.push(claim);
-    }
-    assert_eq!(one.journal.claim(100).await.unwrap(), []);
-    third.link.silence();
-    let first = claims[0];
-    until("its lease is in doubt", || third.journal.claim_status(first) == ClaimStatus::Unsure)
-        .await;
-    assert!(third.journal.append(first, Sequence(1), uploaded()).await.is_err());
-    let shares = tokio::join!(claim_all(&one.journal), claim_all(&two.journal));
-    assert_eq!(shares.0.len() + shares.1.len(), 60);
-    assert!(shares.0.len().min(shares.1.len()) >= 15, "{}", shares.0.len());
-
-    third.link.heal();
-    until("it learns that its lease is gone", || {
-        third.journal.claim_status(first) == ClaimStatus::Lost
-    })
-    .await;
-    until("it has a new lease", || third.journal.may_act()).await;
-    let late = third.journal.append(first, Sequence(1), uploaded()).await.unwrap();
-    assert_eq!(late, Appended::Lost);
-    let (_, taken) = &shares.0[0];
-    let appended = one.journal.append(*taken, Sequence(1), uploaded()).await.unwrap();
-    assert!(matches!(appended, Appended::Done(_)));
-    third.link.heal();
-    for behind in [one, two, third] {
-        behind.journal.close().await;
-    }
-}
-
-/// Claims all that a replica may, as soon as the fleet has shrunk to two.
-async fn claim_all(journal: &Postgres) -> Vec<(Match, Claim)> {
-    let mut fleet = journal.handles().fleet;
-    let mut all = Vec::new();
-    while fleet.borrow_and_update().alive > 2 {
-        fleet.changed().await.unwrap();
-    }
-    all.extend(journal.claim(100).await.unwrap());
-    all
-}
-
-/// The replica goes on with its matches, since no other replica has deleted its lease.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_renewed_late_is_valid_if_no_replica_has_deleted_it() {
-    let database = shared().create_database();
-    let alone = Behind::open(&database, SHORT).await;
-    let admitted = alone.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
-    alone.link.refuse();
-    alone.link.cut();
-    until("its lease is in doubt", || alone.journal.claim_status(claim) == ClaimStatus::Unsure)
-        .await;
-    assert!(alone.journal.ping().await.is_err());
-    assert!(alone.journal.admit(match_id(0, 2), Arc::new(plain_spec())).await.is_err());
-    alone.link.heal();
-    until("it renews its lease", || alone.journal.claim_status(claim) == ClaimStatus::Held).await;
-    let appended = alone.journal.append(claim, Sequence(1), uploaded()).await.unwrap();
-    assert!(matches!(appended, Appended::Done(_)));
-    alone.journal.close().await;
-}
-
-/// A replica at its limit of matches searches for none.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_of_no_matches_sends_no_statement() {
-    let database = shared().create_database();
-    let behind = Behind::open(&database, LEASE).await;
-    behind.link.refuse();
-    behind.link.cut();
-    assert_eq!(behind.journal.claim(0).await.unwrap(), []);
-    assert!(behind.journal.claim(1).await.is_err());
-    behind.link.heal();
-    behind.journal.close().await;
-}
-
-/// An outage lets all leases expire at once: the first replica to return waits for the others.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_outage_each_replica_keeps_its_matches() {
-    let database = shared().create_database();
-    let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
-    let admitted = two.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
-    for behind in [&one, &two] {
-        behind.link.refuse();
-        behind.link.cut();
-    }
-    until("both leases are in doubt", || !one.journal.may_act() && !two.journal.may_act()).await;
-    one.link.heal();
-    until("the first is back", || one.journal.may_act()).await;
-    assert_eq!(one.journal.claim(10).await.unwrap(), []);
-    two.link.heal();
-    until("the second is back", || two.journal.claim_status(claim) == ClaimStatus::Held).await;
-    for behind in [one, two] {
-        behind.journal.close().await;
-    }
-}
-
 // Other replicas.
 
 /// A failover or a restore may lose commits.
@@ -529,40 +370,17 @@ async fn other_replicas_events_are_found_without_notifications() {
     two.close().await;
 }
 
-/// Two replicas have found the same photo at Oz, and the connection of one was cut.
-#[tokio::test]
-async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
-    let one = Served::create().await;
-    let other = suite::Shared::join(&one).await;
-    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
-    let ours = append(&one, claim, Sequence(1), trouble()).await;
-    let found = one.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
-    assert_eq!(found.unwrap(), Appended::Done(ours));
-    let found = other.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
-    assert_eq!(found.unwrap(), Appended::Lost);
-}
-
-/// An outage of the database lets all leases expire, and one replica is the first to return.
-#[tokio::test]
-async fn a_replica_that_renews_its_lease_late_deletes_no_other_lease() {
-    let database = shared().create_database();
-    let (ticks, hand) = Clock::manual(START);
-    let (still, _hand) = Clock::manual(START);
-    let journal = |ticks| Postgres::open(Config { ticks, ..config(&database, still.clone()) });
-    let (late, _other) = (journal(ticks).await.unwrap(), journal(still.clone()).await.unwrap());
-    let mut beside = PgConnection::connect(&shared().url(&database)).await.unwrap();
-    let lapse = "UPDATE leases SET expire_time = now() - INTERVAL '1 hour'";
-    query(lapse).execute(&mut beside).await.unwrap();
-    hand.advance(Duration::from_secs(10));
-    assert!(!late.may_act());
-    while !late.may_act() {
-        late.cursor(Start::Floor).await.unwrap();
+/// The engine retries after one broken connection; after a second in the same write, its caller.
+async fn try_twice<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
+    let mut last = None;
+    for _ in 0..2 {
+        match write().await {
+            Ok(done) => return done,
+            Err(error) => last = Some(error),
+        }
     }
-    let leases = query_scalar::<_, i64>("SELECT count(*) FROM leases").fetch_one(&mut beside);
-    assert_eq!(leases.await.unwrap(), 2);
+    panic!("{last:?}");
 }
-
-// Concurrent statements.
 
 /// Begins a transaction that stays open, as another replica's statement is for a moment.
 async fn open_transaction(database: &str, statement: &'static str) -> PgConnection {
@@ -579,106 +397,4 @@ async fn commit_once_awaited(database: &str, mut other: PgConnection) {
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     until("a statement waits", || shared().sql(database, waiting) == "t").await;
     raw_sql("COMMIT").execute(&mut other).await.unwrap();
-}
-
-/// The takeover is committed while the write waits for its lock: a fence in a sub-select, which
-/// sees the write's snapshot, would let the write through.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_waits_for_a_takeover_has_no_effect() {
-    let one = Served::create().await;
-    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
-    let taking = "UPDATE match_states SET epoch = epoch + 1, owner = 77";
-    let other = open_transaction(&one.database, taking).await;
-    let writing = one.journal().append(claim, Sequence(1), uploaded());
-    let (appended, ()) = tokio::join!(writing, commit_once_awaited(&one.database, other));
-    assert_eq!(appended.unwrap(), Appended::Lost);
-    assert_eq!(one.journal().events(match_id(0, 1)).await.unwrap().len(), 1);
-}
-
-/// A write that began first but commits later has the greater position, and sees the other's rows.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn positions_are_in_the_order_of_commits_and_a_later_write_sees_an_earlier_one() {
-    let one = Served::create().await;
-    let (first, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
-    let elsewhere = "
-        INSERT INTO commits SELECT max(last_position) + 1, max(last_position) + 1, 5 FROM commits;
-        INSERT INTO match_analyses VALUES ('a-1', gen_random_uuid())";
-    let other = open_transaction(&one.database, elsewhere).await;
-    let writing = async {
-        let appended = one.journal().append(claim, Sequence(1), uploaded()).await.unwrap();
-        let Appended::Done(second) = appended else { panic!("{appended:?}") };
-        (second, one.journal().append(claim, Sequence(2), started("a-1")).await.unwrap())
-    };
-    let going_on = commit_once_awaited(&one.database, other);
-    let ((second, third), ()) = tokio::join!(writing, going_on);
-    assert_eq!(second.position, Position(first.position.0 + 2));
-    assert_eq!(third, Appended::Taken);
-}
-
-/// Nor is any lock held: between two statements a replica blocks no other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_transaction_is_open_between_two_round_trips() {
-    let one = Served::create().await;
-    let open = "SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    for n in 0..20 {
-        write_match(one.journal(), match_id(0, n)).await;
-        assert_eq!(shared().sql(&one.database, open), "0");
-    }
-}
-
-// Clocks.
-
-/// A year, in microseconds.
-const YEAR: i64 = 365 * 86_400 * 1_000_000;
-
-/// Opens a replica whose clock is ahead of the database's by so many microseconds, or behind.
-async fn open_wrong(database: &str, micros: i64) -> Served {
-    let (clock, hand) = Clock::manual(Clock::system().now());
-    open_by(database, clock.skewed(micros), hand).await
-}
-
-#[tokio::test]
-async fn events_are_stamped_by_the_clock_of_the_database() {
-    let database = shared().create_database();
-    for (n, skew) in [YEAR, -YEAR].into_iter().enumerate() {
-        let wrong = open_wrong(&database, skew).await;
-        let id = match_id(0, n as u64);
-        suite::facts::end(&wrong, id, named_spec(&format!("order-{n}"))).await;
-        let now = shared().sql(&database, "SELECT CAST(extract(epoch FROM now()) AS bigint)");
-        let now: i64 = now.trim().parse().unwrap();
-        for recorded in wrong.reader().events(id).await.unwrap() {
-            let seconds = recorded.time.as_micros() / 1_000_000;
-            assert!((now - 600..now + 600).contains(&seconds), "{seconds} at {now}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_replica_that_is_a_year_ahead_erases_nothing_early() {
-    let database = shared().create_database();
-    let right = open_wrong(&database, 0).await;
-    for n in 0..5 {
-        suite::facts::end(&right, match_id(0, n), named_spec(&format!("order-{n}"))).await;
-    }
-    let ahead = open_wrong(&database, YEAR).await;
-    assert_eq!(ahead.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 0);
-    // Also if its clock goes wrong between two renewals of its lease.
-    ahead.clock.step_to(ahead.clock.now().after(Duration::from_micros(YEAR.unsigned_abs())));
-    assert_eq!(ahead.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 0);
-    let expire = "UPDATE match_states SET expire_time = expire_time - 4000 * 1000000::bigint";
-    shared().sql(&database, expire);
-    assert_eq!(right.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 5);
-}
-
-#[tokio::test]
-async fn a_replica_follows_the_clock_of_the_database_at_each_renewal() {
-    let database = shared().create_database();
-    let (clock, _hand) = Clock::manual(Clock::system().now());
-    let clock = clock.skewed(0);
-    let journal = Postgres::open(config(&database, clock.clone())).await.unwrap();
-    let ahead = clock.now().after(Duration::from_micros(YEAR.unsigned_abs()));
-    clock.step_to(ahead);
-    until("the lease is renewed", || clock.now() < ahead).await;
-    journal.close().await;
 }

@@ -3,17 +3,15 @@
 //! This process is the only one at the file, so it remembers how far it has searched: while it
 //! holds all unfinished matches, another search costs nothing.
 
-use async_trait::async_trait;
-use sqlx::{Row, query, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Match, MatchId},
+    domain::{Match, MatchId, Recorded},
     journal::{
         Claim, Error, Takeover,
         sqlite::{
-            operation::{Operation, Rows, Tx},
-            rows::{blob, folded_each, same_match, uuid},
+            operation::{Operation, Tx},
+            rows::{Columns, blob, recorded},
             statements,
         },
     },
@@ -34,92 +32,92 @@ pub(super) struct Release {
     pub claims: Vec<Claim>,
 }
 
-#[async_trait]
+/// The events of unfinished matches that this process doesn't hold, each match's together.
+struct Page {
+    events: Vec<Recorded>,
+    /// The claim that [`take`] is about to give, for each match.
+    claims: Vec<Claim>,
+}
+
 impl Operation for Release {
     type Outcome = ();
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
-        Ok(release(tx, &self.claims).await?)
+    fn run(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        Ok(release(tx, &self.claims)?)
     }
 }
 
-#[async_trait]
 impl Operation for ClaimSome {
     type Outcome = Vec<(Match, Claim)>;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error> {
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error> {
         let Some(from) = tx.unclaimed_from.filter(|_| self.limit > 0) else {
             return Ok(Vec::new());
         };
-        let rows = page(tx, from, self.limit).await?;
-        let matches: Vec<_> = rows.chunk_by(same_match).collect();
-        let last = match matches.last() {
-            Some(rows) => Some(uuid(&rows[0], 0)?),
-            None => None,
-        };
+        let page = page(tx, from, self.limit)?;
+        let last = page.claims.last().map(|claim| *claim.match_id.as_uuid());
         if let Some(last) = last {
-            take(tx, from, last).await?;
+            take(tx, from, last)?;
         }
-        tx.unclaimed_from = last.filter(|_| matches.len() == self.limit);
-        let claimed = with_epochs(tx, &rows).await?;
-        Ok(claimed.into_iter().filter(|(m, _)| can_be_driven(m)).collect())
+        tx.unclaimed_from = last.filter(|_| page.claims.len() == self.limit);
+        Ok(page.claimed(tx)?.into_iter().filter(|(m, _)| can_be_driven(m)).collect())
     }
 }
 
-#[async_trait]
 impl Operation for TakeOne {
     type Outcome = Takeover;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Takeover, Error> {
-        let id = blob(self.match_id.as_uuid());
-        let stands = query(statements::STANDS).bind(id).bind(tx.owner);
-        let Some(row) = stands.fetch_optional(tx.connection()).await? else {
-            return Ok(Takeover::Past);
-        };
-        if !row.try_get::<bool, _>(0)? {
-            return Ok(Takeover::Held);
-        }
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Takeover, Error> {
         let id = *self.match_id.as_uuid();
-        let rows = page(tx, id, 1).await?;
-        take(tx, id, id).await?;
-        Ok(match with_epochs(tx, &rows).await?.pop() {
+        let is_free = tx.optional(statements::STANDS, (blob(&id), tx.owner), |row| row.get(0))?;
+        match is_free {
+            None => return Ok(Takeover::Past),
+            Some(false) => return Ok(Takeover::Held),
+            Some(true) => {}
+        }
+        let page = page(tx, id, 1)?;
+        take(tx, id, id)?;
+        Ok(match page.claimed(tx)?.pop() {
             Some((m, claim)) if can_be_driven(&m) => Takeover::Now(m, claim),
             Some(_) | None => Takeover::Past,
         })
     }
 }
 
-/// The events of the oldest unfinished matches from an id on that this process doesn't hold, with
-/// the epoch that [`take`] is about to give each match.
-async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow>, Error> {
-    let page = query(statements::UNHELD)
-        .bind(blob(&from))
-        .bind(tx.owner)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    Ok(page.fetch_all(tx.connection()).await?)
+/// Reads the oldest unfinished matches from an id on that this process doesn't hold.
+fn page(tx: &Tx<'_>, from: Uuid, limit: usize) -> Result<Page, Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = tx.all(statements::UNHELD, (blob(&from), tx.owner, limit), |row| {
+        Ok((recorded(row)?, row.number(5)?.cast_unsigned()))
+    })?;
+    let mut page = Page { events: Vec::with_capacity(rows.len()), claims: Vec::new() };
+    for (event, epoch) in rows {
+        let match_id = event.match_id;
+        if page.claims.last().is_none_or(|claim| claim.match_id != match_id) {
+            page.claims.push(Claim { match_id, epoch });
+        }
+        page.events.push(event);
+    }
+    Ok(page)
 }
 
 /// Claims all matches that [`page`] found: the same condition in the same transaction.
-async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
-    query(statements::TAKE)
-        .bind(blob(&from))
-        .bind(tx.owner)
-        .bind(blob(&to))
-        .execute(tx.connection())
-        .await?;
+fn take(tx: &Tx<'_>, from: Uuid, to: Uuid) -> rusqlite::Result<()> {
+    tx.execute(statements::TAKE, (blob(&from), tx.owner, blob(&to)))?;
     Ok(())
 }
 
-/// The matches that these rows fold into, and the claims on them.
-async fn with_epochs(tx: &mut Tx<'_>, rows: &[SqliteRow]) -> Result<Vec<(Match, Claim)>, Error> {
-    let matches = folded_each(tx.connection(), rows).await?;
-    let first = |m: &Match| rows.iter().find(|row| uuid(row, 0).ok() == Some(*m.id.as_uuid()));
-    let with_epoch = |m: Match| {
-        let epoch = first(&m)?.try_get::<i64, _>(5).ok()?.cast_unsigned();
-        let claim = Claim { match_id: m.id, epoch };
-        Some((m, claim))
-    };
-    Ok(matches.into_iter().filter_map(with_epoch).collect())
+impl Page {
+    /// The matches that the events fold into, and the claims on them.
+    fn claimed(self, tx: &Tx<'_>) -> Result<Vec<(Match, Claim)>, Error> {
+        let mut claims = self.claims.into_iter();
+        // Both are in the order of the ids.
+        let with_claim = |m: Match| {
+            let claim = claims.find(|claim| claim.match_id == m.id)?;
+            Some((m, claim))
+        };
+        Ok(tx.folded_each(&self.events)?.into_iter().filter_map(with_claim).collect())
+    }
 }
 
 /// Whether this version can read all of a match. A match that it can't read is logged and stays
@@ -136,14 +134,10 @@ fn can_be_driven(m: &Match) -> bool {
 }
 
 /// Releases claims, so that the next search finds their matches.
-pub(super) async fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> Result<(), sqlx::Error> {
+pub(super) fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> rusqlite::Result<()> {
     for claim in claims {
         let id = *claim.match_id.as_uuid();
-        query(statements::RELEASE)
-            .bind(blob(&id))
-            .bind(claim.epoch.cast_signed())
-            .execute(tx.connection())
-            .await?;
+        tx.execute(statements::RELEASE, (blob(&id), claim.epoch.cast_signed()))?;
         tx.unclaimed_from = Some(tx.unclaimed_from.map_or(id, |from| from.min(id)));
     }
     Ok(())

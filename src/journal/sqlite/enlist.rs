@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use sqlx::query;
-
 use crate::journal::{
     Error,
     sqlite::{
-        operation::{Operation, Rows, Tx},
+        operation::{Operation, Tx},
         parts::{Part, PartSize},
         statements,
     },
@@ -20,18 +17,13 @@ pub(super) struct Enlist {
     pub parts: Arc<PartSize>,
 }
 
-#[async_trait]
 impl Operation for Enlist {
     type Outcome = Part;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Part, Error> {
         let (most, began) = self.parts.begin();
         let limit = self.limit.min(most);
-        let entered = query(statements::ENLIST)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .execute(tx.connection())
-            .await?;
-        let done = usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX);
+        let done = tx.execute(statements::ENLIST, [i64::try_from(limit).unwrap_or(i64::MAX)])?;
         self.parts.end(done, began);
         Ok(Part { done, is_last: done < limit || limit == self.limit })
     }

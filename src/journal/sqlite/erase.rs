@@ -9,15 +9,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use sqlx::{Row, query};
-
 use crate::{
     domain::{MatchId, TenantId},
     journal::{
         Erased, Error,
         sqlite::{
-            operation::{Operation, Rows, Tx},
+            operation::{Operation, Tx},
             parts::{Part, PartSize},
             rows::blob,
             statements,
@@ -37,26 +34,21 @@ pub(super) struct EraseExpired {
     pub parts: Arc<PartSize>,
 }
 
-#[async_trait]
 impl Operation for EraseOne {
     type Outcome = Erased;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Erased, Error> {
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Erased, Error> {
         let id = blob(self.match_id.as_uuid());
-        let found = query(statements::HAS_NOT_ENDED)
-            .bind(id)
-            .bind(self.tenant.as_str())
-            .fetch_optional(tx.connection())
-            .await?;
-        let Some(row) = found else {
-            return Ok(Erased::Absent);
-        };
-        if row.try_get::<bool, _>(0)? {
-            return Ok(Erased::Running);
+        let has_not_ended =
+            tx.optional(statements::HAS_NOT_ENDED, (id, self.tenant.as_str()), |row| row.get(0))?;
+        match has_not_ended {
+            None => Ok(Erased::Absent),
+            Some(true) => Ok(Erased::Running),
+            Some(false) => {
+                tx.execute(statements::ERASE, [id])?;
+                Ok(Erased::Done)
+            }
         }
-        let erasing = query(statements::ERASE).bind(id);
-        erasing.execute(tx.connection()).await?;
-        Ok(Erased::Done)
     }
 
     fn erases(&self) -> bool {
@@ -68,21 +60,19 @@ impl Operation for EraseOne {
     }
 }
 
-#[async_trait]
 impl Operation for EraseExpired {
     type Outcome = Part;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Part, Error> {
         let (most, began) = self.parts.begin();
         let limit = self.limit.min(most);
-        let erased = query(statements::ERASE_EXPIRED)
-            .bind(tx.now.as_micros())
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(tx.connection())
-            .await?;
-        self.parts.end(erased.len(), began);
-        let is_last = erased.len() < limit || limit == self.limit;
-        Ok(Part { done: erased.len(), is_last })
+        let due = [tx.now.as_micros(), i64::try_from(limit).unwrap_or(i64::MAX)];
+        // Both statements select the same matches: nothing changes between them.
+        tx.execute(statements::RAISE_FLOOR, due)?;
+        let done = tx.execute(statements::ERASE_EXPIRED, due)?;
+        self.parts.end(done, began);
+        let is_last = done < limit || limit == self.limit;
+        Ok(Part { done, is_last })
     }
 
     fn has_erased(outcome: &Part) -> bool {

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::{Connection, OpenFlags};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Row, SqliteConnection, SqlitePool, raw_sql,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
 /// How long a statement waits for a lock. This process holds none for long; an operator's own
@@ -18,9 +19,25 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writer's page cache, in SQLite's notation: negative for KiB. A match touches half a dozen
-/// pages of 4 KiB, and matches in progress touch theirs again.
-const WRITER_CACHE: &str = "-16384";
+/// What the writer's connection is set to.
+const WRITER_SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    -- Every commit is synced before it is acknowledged.
+    PRAGMA synchronous = FULL;
+    -- Erased bytes are overwritten.
+    PRAGMA secure_delete = ON;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    -- KiB of pages in memory, if negative. A match touches a dozen pages of 4 KiB, and matches in
+    -- progress touch theirs again.
+    PRAGMA cache_size = -16384;
+    -- Pages in the WAL at which a commit moves them into the database. A page that was written
+    -- often is moved once, so the more there are, the less is written; and fewer commits than one
+    -- in a hundred are that slow.
+    PRAGMA wal_autocheckpoint = 4000;";
+
+/// How many statements stay prepared: all that the writer has, but those of lists.
+const STATEMENTS_PREPARED: usize = 64;
 
 /// How many rows SQLite's thread hands over at once. Each batch costs two thread switches, and the
 /// default is 50 rows.
@@ -41,6 +58,14 @@ impl Files {
         &self.path
     }
 
+    /// The bytes of the file and of its WAL.
+    pub(super) fn bytes(&self) -> u64 {
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        size(&self.path) + size(Path::new(&wal))
+    }
+
     /// Creates an empty file that only its owner can read, if there is none: it will hold keys.
     pub(super) fn create(&self) -> io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
@@ -54,21 +79,19 @@ impl Files {
     }
 
     /// A connection for inspecting the file: opening it changes nothing.
-    pub(super) async fn look(&self) -> sqlx::Result<SqliteConnection> {
-        self.options().connect().await
+    pub(super) fn look(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(connection)
     }
 
     /// The writer's connection.
-    pub(super) async fn connect(&self) -> sqlx::Result<SqliteConnection> {
-        self.options()
-            .journal_mode(SqliteJournalMode::Wal)
-            // Every commit is synced before it is acknowledged.
-            .synchronous(SqliteSynchronous::Full)
-            // Erased bytes are overwritten.
-            .pragma("secure_delete", "ON")
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
-            .await
+    pub(super) fn writer(&self) -> rusqlite::Result<Connection> {
+        let connection = self.look()?;
+        connection.execute_batch(WRITER_SETTINGS)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_PREPARED);
+        Ok(connection)
     }
 
     /// A connection for reading, which never waits for the writer.
@@ -106,18 +129,10 @@ impl Files {
 
 /// Moves the WAL into the database and truncates it. False if a reader still blocks that after
 /// `wait`, during which nothing can be written.
-pub(super) async fn empty_wal(
-    connection: &mut SqliteConnection,
-    wait: Duration,
-) -> sqlx::Result<bool> {
-    let sql = format!(
-        "PRAGMA busy_timeout = {};
-         PRAGMA wal_checkpoint(TRUNCATE);
-         PRAGMA busy_timeout = {};",
-        wait.as_millis(),
-        BUSY_TIMEOUT.as_millis(),
-    );
-    let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    let checkpoint = rows.iter().find(|row| row.len() == 3).ok_or(sqlx::Error::RowNotFound)?;
-    Ok(checkpoint.try_get::<i64, _>(0)? == 0)
+pub(super) fn empty_wal(connection: &Connection, wait: Duration) -> rusqlite::Result<bool> {
+    connection.busy_timeout(wait)?;
+    let is_blocked =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(!is_blocked?)
 }

@@ -11,8 +11,7 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use sqlx::{Row, SqliteConnection, query, query_scalar};
+use rusqlite::{Connection, OptionalExtension};
 use tracing::warn;
 
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
         Error,
         reply::CarriesClaims,
         sqlite::{
-            operation::{Operation, Rows, Tx},
+            operation::{Operation, Tx},
             statements,
         },
     },
@@ -63,13 +62,10 @@ impl CarriesClaims for Noted {}
 
 impl RetentionHold {
     /// Looks for a jump since the last start, and resumes a hold that an earlier start began.
-    pub(super) async fn open(
-        connection: &mut SqliteConnection,
-        clock: &Clock,
-    ) -> sqlx::Result<Self> {
+    pub(super) fn open(connection: &Connection, clock: &Clock) -> rusqlite::Result<Self> {
         let (now, steady) = (clock.now(), clock.steady());
-        let gap = gap(connection, now).await?;
-        let until = note(connection, now, gap > JUMP_MIN).await?;
+        let gap = gap(connection, now)?;
+        let until = note(connection, now, gap > JUMP_MIN)?;
         if now < until {
             warn_of_jump(gap, until.since(now));
         }
@@ -106,47 +102,38 @@ impl RetentionHold {
     }
 }
 
-#[async_trait]
 impl Operation for Note {
     type Outcome = Noted;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Noted, Error> {
-        let now = tx.now;
-        Ok(Noted(note(tx.connection(), now, self.has_jumped).await?))
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Noted, Error> {
+        Ok(Noted(note(tx.connection, tx.now, self.has_jumped)?))
     }
 }
 
 /// How far the time is from the newest event or from the last noted time, whichever is closer.
-async fn gap(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<Duration> {
-    let row = query(statements::LAST_TIMES).fetch_one(connection).await?;
+fn gap(connection: &Connection, now: Timestamp) -> rusqlite::Result<Duration> {
     let distance = |time: i64| {
         let time = Timestamp::from_micros(time);
         time.since(now).max(now.since(time))
     };
-    Ok(distance(row.try_get(0)?).min(distance(row.try_get(1)?)))
+    connection.query_row(statements::LAST_TIMES, [], |row| {
+        Ok(distance(row.get(0)?).min(distance(row.get(1)?)))
+    })
 }
 
 /// Notes the clock's time, and returns until when retention is held back. A jump holds it back from
 /// now on; a hold that a clock far ahead began is shortened.
-async fn note(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    has_jumped: bool,
-) -> sqlx::Result<Timestamp> {
-    let latest = now.after(longest_keep(&mut *connection).await?);
-    let until: i64 = query_scalar(statements::NOTE_TIME)
-        .bind(now.as_micros())
-        .bind(has_jumped)
-        .bind(latest.as_micros())
-        .fetch_one(connection)
-        .await?;
-    Ok(Timestamp::from_micros(until))
+fn note(connection: &Connection, now: Timestamp, has_jumped: bool) -> rusqlite::Result<Timestamp> {
+    let latest = now.after(longest_keep(connection)?);
+    let values = (now.as_micros(), has_jumped, latest.as_micros());
+    connection
+        .query_row(statements::NOTE_TIME, values, |row| row.get(0).map(Timestamp::from_micros))
 }
 
 /// For how long the match that expires last is kept after its end.
-async fn longest_keep(connection: &mut SqliteConnection) -> sqlx::Result<Duration> {
+fn longest_keep(connection: &Connection) -> rusqlite::Result<Duration> {
     let keep: Option<i64> =
-        query_scalar(statements::LONGEST_KEEP).fetch_optional(connection).await?;
+        connection.query_row(statements::LONGEST_KEEP, [], |row| row.get(0)).optional()?;
     Ok(Duration::from_micros(keep.unwrap_or(0).max(0).cast_unsigned()))
 }
 

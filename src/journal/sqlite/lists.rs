@@ -20,7 +20,7 @@ use crate::{
         reply,
         sqlite::{
             files::Files,
-            rows::{self, blob, columns},
+            rows::{self, Columns, blob, columns},
         },
     },
     sync::lock,
@@ -190,10 +190,10 @@ impl ListConnection for Connected {
         }
         let looked = query.build().fetch_all(&mut self.connection).await?;
         let looked = looked.iter().map(|row| {
-            let match_id = MatchId::from_uuid(rows::uuid(row, 0)?);
+            let match_id = MatchId::from_uuid(row.uuid(0)?);
             Ok(ScannedRow { match_id, fits: row.try_get(1)? })
         });
-        Ok(looked.collect::<sqlx::Result<_>>()?)
+        looked.collect()
     }
 
     async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error> {
@@ -216,7 +216,7 @@ impl ListConnection for Connected {
 pub(super) fn read_group() -> &'static str {
     static READ: OnceLock<String> = OnceLock::new();
     READ.get_or_init(|| {
-        let values: Vec<String> = (1..=GROUP).map(|number| format!("${number}")).collect();
+        let values: Vec<String> = (1..=GROUP).map(|number| format!("?{number}")).collect();
         let values = values.join(", ");
         let columns = columns!();
         format!(

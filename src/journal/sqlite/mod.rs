@@ -1,9 +1,10 @@
 //! The journal in one SQLite file, for one process.
 //!
-//! One task writes, over one connection. Look-ups read over a few connections of their own;
-//! followers, lists and health checks have separate ones, so that they delay nothing else. It
-//! deliberately knows no leases: a lock beside the file keeps every other process out, so this
-//! process can take what a former process held at once.
+//! One thread writes, over one connection, by rusqlite. Look-ups read over a few connections of
+//! their own, by sqlx, whose pools run reads beside each other; followers, lists and health checks
+//! have separate ones, so that they delay nothing else. It deliberately knows no leases: a lock
+//! beside the file keeps every other process out, so this process can take what a former process
+//! held at once.
 
 mod append;
 mod claim;
@@ -17,39 +18,51 @@ mod lock;
 mod operation;
 mod parts;
 mod paths;
+mod preview;
 mod probe;
 mod reader;
 mod rows;
 mod schema;
 mod statements;
-mod template;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqlitePool, error::DatabaseError, sqlite::SqliteError};
-use tokio::sync::watch;
+use rusqlite::{Connection, ErrorCode};
+use sqlx::{SqlitePool, error::DatabaseError, sqlite::SqliteError};
+use tokio::{sync::watch, task};
+
+pub use preview::preview;
 
 use crate::{
     clock::Clock,
     domain::{AnalysisId, Event, Match, MatchId, Sequence, Spec, TenantId},
     journal::{
         Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, Erased, Erasures, Error,
-        FOLLOWERS, Feed, Fleet, Handles, Identity, Key, Listener, Takeover, Writer,
+        FOLLOWERS, Feed, Fleet, Handles, Identity, Key, Keys, Listener, Origin, Takeover, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
             hold::RetentionHold,
             lists::Lists,
+            lock::Lock,
             operation::Operation,
             parts::{Part, PartSize},
+            probe::Proof,
             schema::Found,
         },
         stored,
     },
+    metrics::JournalMetrics,
 };
 
 /// The default of [`Config::readers`]: more than a small machine has cores. Each costs a thread and
@@ -118,7 +131,7 @@ pub enum OpenError {
         /// The path, as configured.
         path: PathBuf,
         /// SQLite's error.
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -135,6 +148,7 @@ struct Shared {
     lists: Lists,
     /// For health checks alone, so that no other read delays them.
     health: SqlitePool,
+    write_proof: Proof,
     identity: Identity,
     wake: watch::Sender<()>,
     erasing: Arc<PartSize>,
@@ -142,6 +156,8 @@ struct Shared {
     enlisting: Arc<PartSize>,
     /// Always one replica: this process.
     fleet: watch::Sender<Fleet>,
+    /// To measure them.
+    files: Files,
 }
 
 impl Sqlite {
@@ -151,40 +167,31 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`] if the file can't be used.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let inaccessible = |source| OpenError::Inaccessible { path: config.path.clone(), source };
-        let database = paths::resolved(&config.path).map_err(inaccessible)?;
-        let lock_file = paths::beside(&database, ".lock");
-        let untaken = |source| OpenError::Lock { path: lock_file.clone(), source };
-        let Some(lock) = lock::take(&lock_file).map_err(untaken)? else {
-            return Err(OpenError::InUse { path: config.path });
-        };
-        paths::check(&database).map_err(inaccessible)?;
-        let files = Files::new(config.path.clone());
-        files.create().map_err(inaccessible)?;
-        let unusable = |source| OpenError::Unusable { path: config.path.clone(), source };
-        let version = inspect(&files).await?;
-        paths::restrict_all(&database);
-        let mut connection = files.connect().await.map_err(unusable)?;
-        let now = config.clock.now();
-        let (origin, keys) =
-            schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
-        let hold = RetentionHold::open(&mut connection, &config.clock).await.map_err(unusable)?;
-        let readers = files.readers(config.readers).await.map_err(unusable)?;
+        let (path, readers) = (config.path.clone(), config.readers);
+        let unusable = |source: sqlx::Error| unusable(&path, source);
+        let (clock, ticks) = (config.clock.clone(), config.ticks.clone());
+        let opening = task::spawn_blocking(move || Opened::open(&config));
+        let opened = opening.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))?;
+        let Opened { files, lock, connection, origin, keys, hold } = opened;
+        let measured = files.clone();
+        let readers = files.readers(readers).await.map_err(unusable)?;
         let followers = files.readers(FOLLOWERS).await.map_err(unusable)?;
         let health = files.readers(1).await.map_err(unusable)?;
         let lists = Lists::new(files.clone());
+        let write_proof = Proof::new(ticks.steady());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
-        let [erasing, enlisting] = [(); 2].map(|()| Arc::new(PartSize::new(config.ticks.clone())));
+        let [erasing, enlisting] = [(); 2].map(|()| Arc::new(PartSize::new(ticks.clone())));
         let writer = writer::WriterSetup {
             files,
-            clock: config.clock,
-            ticks: config.ticks,
+            clock,
+            ticks,
             owner: origin.incarnation.cast_signed(),
             recent: Arc::clone(&recent),
             wake: wake.clone(),
             _lock: lock,
         };
-        let writer = writer::WriterHandle::spawn(writer, connection);
+        let writer = writer::WriterHandle::spawn(writer, connection)
+            .map_err(|source| OpenError::Inaccessible { path: path.clone(), source })?;
         let fleet = watch::Sender::new(Fleet { alive: 1 });
         Ok(Self(Arc::new(Shared {
             writer,
@@ -193,12 +200,14 @@ impl Sqlite {
             followers,
             lists,
             health,
+            write_proof,
             identity: Identity { origin, keys, has_one_writer: true },
             wake,
             erasing,
             hold,
             enlisting,
             fleet,
+            files: measured,
         })))
     }
 
@@ -256,51 +265,104 @@ impl Sqlite {
         }
     }
 
+    /// What the writer counts.
+    pub fn metrics(&self) -> &JournalMetrics {
+        self.0.writer.queue.metrics()
+    }
+
+    /// The bytes of the file and of its WAL.
+    pub fn bytes(&self) -> u64 {
+        self.0.files.bytes()
+    }
+
     /// How many transactions have been committed since the journal was opened.
     pub fn commits(&self) -> u64 {
         self.0.writer.commits()
     }
 }
 
+/// A file that is opened and of this version, before its readers are.
+struct Opened {
+    files: Files,
+    lock: Lock,
+    connection: Connection,
+    origin: Origin,
+    keys: Keys,
+    hold: RetentionHold,
+}
+
+impl Opened {
+    /// Blocks on the file.
+    fn open(config: &Config) -> Result<Self, OpenError> {
+        let inaccessible = |source| OpenError::Inaccessible { path: config.path.clone(), source };
+        let database = paths::resolved(&config.path).map_err(inaccessible)?;
+        let lock_file = paths::beside(&database, ".lock");
+        let untaken = |source| OpenError::Lock { path: lock_file.clone(), source };
+        let Some(lock) = lock::take(&lock_file).map_err(untaken)? else {
+            return Err(OpenError::InUse { path: config.path.clone() });
+        };
+        paths::check(&database).map_err(inaccessible)?;
+        let files = Files::new(config.path.clone());
+        files.create().map_err(inaccessible)?;
+        let unusable = |source: rusqlite::Error| unusable(&config.path, source);
+        let version = inspect(&files)?;
+        paths::restrict_all(&database);
+        let mut connection = files.writer().map_err(unusable)?;
+        let now = config.clock.now();
+        let (origin, keys) = schema::prepare(&mut connection, version, now).map_err(unusable)?;
+        let hold = RetentionHold::open(&connection, &config.clock).map_err(unusable)?;
+        Ok(Self { files, lock, connection, origin, keys, hold })
+    }
+}
+
+fn unusable(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> OpenError {
+    OpenError::Unusable { path: path.to_owned(), source: source.into() }
+}
+
 /// The file's schema version, zero if the file is empty.
-async fn inspect(files: &Files) -> Result<usize, OpenError> {
+fn inspect(files: &Files) -> Result<usize, OpenError> {
     let path = files.path().to_owned();
-    let found = async {
-        let mut connection = files.look().await?;
-        let found = schema::inspect(&mut connection).await?;
-        connection.close().await?;
-        Ok(found)
-    };
-    match found.await {
+    let found = files.look().and_then(|connection| schema::inspect(&connection));
+    match found {
         Ok(Found::Ours { version }) => Ok(version),
         Ok(Found::Newer { version }) => {
             Err(OpenError::Newer { path, found: version, known: schema::VERSION })
         }
         Ok(Found::Foreign) => Err(OpenError::NotAJournal { path }),
-        Err(error) if is_no_database(&error) => Err(OpenError::NotAJournal { path }),
-        Err(source) => Err(OpenError::Unusable { path, source }),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(OpenError::NotAJournal { path })
+        }
+        Err(source) => Err(unusable(&path, source)),
     }
 }
 
-/// SQLite's error 26, `SQLITE_NOTADB`.
-fn is_no_database(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "26")
-}
+/// SQLite's codes for a value that it refuses for good: too large (18), of the wrong type (20,
+/// 3091), or against a constraint of its table (275, 1299). The same statement fails the same way
+/// every time.
+const REFUSALS: [i32; 5] = [18, 20, 275, 1299, 3091];
 
-/// Whether SQLite refuses a value for good: too large (18), of the wrong type (20, 3091), or
-/// against a constraint of its table (275, 1299). The same statement fails the same way every time.
+/// Whether SQLite refuses a value for good.
 pub(super) fn is_permanent(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     let code = error.and_then(|error: &SqliteError| error.code());
-    code.is_some_and(|code| ["18", "20", "275", "1299", "3091"].contains(&&*code))
+    code.and_then(|code| code.parse().ok()).is_some_and(|code| REFUSALS.contains(&code))
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        match code.is_some_and(|code| REFUSALS.contains(&code)) {
+            true => Self::Refused(Arc::new(error)),
+            false => Self::Unavailable(Arc::new(error)),
+        }
+    }
 }
 
 #[async_trait]
 impl Writer for Sqlite {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
-        let labels = serde_json::to_string(&spec.labels).expect("labels are plain text");
-        self.0.writer.submit(append::Admit { match_id, spec, body, labels }).await
+        self.0.writer.submit(append::Admit { match_id, spec, body }).await
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {

@@ -1,41 +1,28 @@
 //! The operations that the writer runs: their interface, their transaction, and their replies.
 
-use async_trait::async_trait;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use rusqlite::{CachedStatement, Connection, Params, Row};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Recorded, Timestamp},
+    domain::{Match, Recorded, TenantId, Timestamp},
     journal::{
-        Error,
+        Error, Key,
         reply::{self, CarriesClaims, ReplySender},
-        sqlite::{rows::Query, template::Template},
+        sqlite::{
+            rows::{self, Folding, blob, recorded},
+            statements,
+        },
     },
 };
 
-/// The rows that statements returned.
-pub(super) type Rows = Vec<SqliteRow>;
-
 /// A write, with the statements that make it.
-#[async_trait]
-pub(super) trait Operation: Send + Sync + 'static {
+pub(super) trait Operation: Send + 'static {
     /// What its caller is told once it is durable.
     type Outcome: CarriesClaims;
 
-    /// The statements that the operation begins with, if other operations begin with the same ones.
-    fn template(&self) -> Option<&'static Template> {
-        None
-    }
-
-    /// Binds the values of the template, in order.
-    fn bind<'q>(&self, query: Query<'q>, _tx: &Tx<'_>) -> Query<'q> {
-        query
-    }
-
-    /// Continues within the transaction, given the rows that the template returned. Other
-    /// operations of the same transaction may have run in between; after a rollback this may run
-    /// again.
-    async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
+    /// Runs within the transaction. Other operations of the same transaction may have run before;
+    /// after a rollback this may run again.
+    fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
 
     /// Whether the operation may erase a match that a caller names.
     fn erases(&self) -> bool {
@@ -55,9 +42,7 @@ pub(super) trait Operation: Send + Sync + 'static {
 
 /// A transaction in progress, and what it leaves for the writer to do after the commit.
 pub(super) struct Tx<'a> {
-    connection: &'a mut SqliteConnection,
-    /// How often statements were sent to SQLite's thread.
-    pub trips: u64,
+    pub connection: &'a Connection,
     /// The time of all events that it writes, unless a match's last event is later.
     pub now: Timestamp,
     /// This incarnation, as the owner of the matches that it claims.
@@ -69,35 +54,76 @@ pub(super) struct Tx<'a> {
     pub written: Vec<Recorded>,
 }
 
-impl<'a> Tx<'a> {
-    /// A transaction before its first statement.
-    pub(super) fn new(
-        connection: &'a mut SqliteConnection,
-        now: Timestamp,
-        owner: i64,
-        unclaimed_from: Option<Uuid>,
-    ) -> Self {
-        Self { connection, trips: 0, now, owner, unclaimed_from, written: Vec::new() }
+impl Tx<'_> {
+    /// Runs a statement, and returns how many rows it has changed.
+    pub(super) fn execute(&self, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.prepared(sql)?.execute(values)
     }
 
-    /// The connection, for one trip: one statement, or several that are sent at once.
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        self.trips += 1;
-        self.connection
+    /// Runs a statement that returns at most one row.
+    pub(super) fn optional<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query(values)?;
+        let Some(first) = rows.next()?.map(read).transpose()? else {
+            return Ok(None);
+        };
+        // A statement has taken effect once it has run to its end.
+        while rows.next()?.is_some() {}
+        Ok(Some(first))
+    }
+
+    /// Runs a statement, and returns all of its rows.
+    pub(super) fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement.query(values)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+
+    /// The match that a tenant's key names, as this transaction sees it.
+    pub(super) fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
+        let by = rows::by_key(key);
+        let events = match key {
+            Key::Match(id) => {
+                self.all(by, (tenant.as_str(), blob(id.as_uuid())), |row| recorded(row))
+            }
+            Key::Request(id) => self.all(by, (tenant.as_str(), id.as_str()), |row| recorded(row)),
+        };
+        Ok(self.folded_each(&events?)?.pop())
+    }
+
+    /// The matches that these events fold into. The events of each match are adjacent and in order.
+    pub(super) fn folded_each(&self, events: &[Recorded]) -> Result<Vec<Match>, Error> {
+        let folding = Folding::of(events);
+        let besides = match folding.incomplete().as_slice() {
+            [] => Vec::new(),
+            ids => self.all(statements::BESIDE, [rows::asked(ids)], |row| rows::beside(row))?,
+        };
+        Ok(folding.completed(&besides.into_iter().collect()))
+    }
+
+    fn prepared(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
     }
 }
 
 /// An operation of any kind, and the caller that waits for its reply.
-#[async_trait]
-pub(super) trait Job: Send + Sync {
-    /// As [`Operation::template`].
-    fn template(&self) -> Option<&'static Template>;
-
-    /// As [`Operation::bind`].
-    fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q>;
-
+pub(super) trait Job: Send {
     /// Runs the operation, and keeps its outcome back until the commit.
-    async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error>;
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error>;
 
     /// As [`Operation::erases`].
     fn erases(&self) -> bool;
@@ -123,18 +149,9 @@ pub(super) fn asked<O: Operation>(operation: O, reply: ReplySender<O::Outcome>) 
     Box::new(PendingOperation { operation, outcome: None, reply })
 }
 
-#[async_trait]
 impl<O: Operation> Job for PendingOperation<O> {
-    fn template(&self) -> Option<&'static Template> {
-        self.operation.template()
-    }
-
-    fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q> {
-        self.operation.bind(query, tx)
-    }
-
-    async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
-        self.outcome = Some(self.operation.run(rows, tx).await?);
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        self.outcome = Some(self.operation.run(tx)?);
         Ok(())
     }
 

@@ -120,18 +120,49 @@ impl Reader for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), Error> {
+        self.answers().await?;
+        // A store that can be read may still refuse writes. After a failed commit the ping makes a
+        // write itself, since no other write may come while health is NOT_SERVING.
+        match self.0.writer.fails() {
+            true => self.probe().await,
+            false => Ok(()),
+        }
+    }
+}
+
+impl Sqlite {
+    /// Whether the store answers a read.
+    ///
+    /// # Errors
+    /// That of the read.
+    pub async fn answers(&self) -> Result<(), Error> {
         if !self.0.writer.queue.is_open() {
             return Err(reply::closed());
         }
         query(statements::FLOOR).fetch_one(&self.0.health).await?;
-        // A store that can be read may still refuse writes. After a failed commit the ping makes a
-        // write itself, since no other write may come while health is NOT_SERVING.
-        match self.0.writer.fails() {
-            true => time::timeout(PROBE_TIMEOUT, self.0.writer.submit(Probe))
-                .await
-                .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())),
-            false => Ok(()),
+        Ok(())
+    }
+
+    /// Whether the store takes writes: by a commit of the last seconds, or else by a write that
+    /// leaves nothing behind.
+    ///
+    /// # Errors
+    /// That of the write.
+    pub async fn takes_writes(&self) -> Result<(), Error> {
+        let writer = &self.0.writer;
+        match !writer.fails() && self.0.write_proof.is_recent(writer.written()) {
+            true => Ok(()),
+            false => self.probe().await,
         }
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        time::timeout(PROBE_TIMEOUT, self.0.writer.submit(Probe))
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))?;
+        self.0.writer.took_write();
+        self.0.write_proof.probed();
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //! program of an older version can live with is an addition. It raises no version, so that the
 //! older program can still open the file.
 
-use sqlx::{Connection, Row, SqliteConnection, query, query_scalar, raw_sql};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{
     domain::{DigestKey, Timestamp},
@@ -40,19 +40,16 @@ pub(super) enum Found {
 }
 
 /// Looks at a file without changing it.
-pub(super) async fn inspect(connection: &mut SqliteConnection) -> sqlx::Result<Found> {
-    let row = query(
+pub(super) fn inspect(connection: &Connection) -> rusqlite::Result<Found> {
+    connection.query_row(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
          FROM pragma_application_id, pragma_user_version",
+        [],
+        |row| Ok(judge(row.get(0)?, row.get(1)?, row.get(2)?)),
     )
-    .fetch_one(connection)
-    .await?;
-    let (application_id, version, tables) =
-        (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?);
-    Ok(judge(application_id, version, tables))
 }
 
-fn judge(application_id: i64, version: i64, tables: i64) -> Found {
+pub(super) fn judge(application_id: i64, version: i64, tables: i64) -> Found {
     // A process that died before its first commit leaves a file with nothing in it.
     let nothing = application_id == 0 && version == 0 && tables == 0;
     let Ok(version) = usize::try_from(version) else {
@@ -67,59 +64,48 @@ fn judge(application_id: i64, version: i64, tables: i64) -> Found {
 
 /// Brings the file to this version, makes the store's id and keys if it has none, and records a new
 /// incarnation.
-pub(super) async fn prepare(
-    connection: &mut SqliteConnection,
+pub(super) fn prepare(
+    connection: &mut Connection,
     version: usize,
     now: Timestamp,
-) -> sqlx::Result<(Origin, Keys)> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for &migration in &MIGRATIONS[version..] {
-        raw_sql(migration).execute(&mut *transaction).await?;
+) -> rusqlite::Result<(Origin, Keys)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for migration in &MIGRATIONS[version..] {
+        transaction.execute_batch(migration)?;
     }
     for (name, addition) in ADDITIONS {
-        if !exists(&mut transaction, name).await? {
-            raw_sql(addition).execute(&mut *transaction).await?;
+        if !exists(&transaction, name)? {
+            transaction.execute_batch(addition)?;
         }
     }
     let drawn: ([u8; 32], [u8; 32]) = (rand::random(), rand::random());
-    query(
-        "INSERT INTO store (id, store, digest_key, token_key, floor) VALUES (1, $1, $2, $3, 0)
+    transaction.execute(
+        "INSERT INTO store (id, store, digest_key, token_key, floor) VALUES (1, ?1, ?2, ?3, 0)
          ON CONFLICT DO NOTHING",
-    )
-    .bind(rand::random::<i64>())
-    .bind(drawn.0.as_slice())
-    .bind(drawn.1.as_slice())
-    .execute(&mut *transaction)
-    .await?;
+        (rand::random::<i64>(), drawn.0, drawn.1),
+    )?;
     let incarnation: u64 = rand::random();
-    query(
+    transaction.execute(
         "INSERT INTO incarnations (incarnation, started_position, start_time)
-         VALUES ($1, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), $2)",
-    )
-    .bind(incarnation.cast_signed())
-    .bind(now.as_micros())
-    .execute(&mut *transaction)
-    .await?;
-    let (store, keys) = identity(&mut transaction).await?;
-    transaction.commit().await?;
+         VALUES (?1, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), ?2)",
+        [incarnation.cast_signed(), now.as_micros()],
+    )?;
+    let (store, keys) = identity(&transaction)?;
+    transaction.commit()?;
     Ok((Origin { store, incarnation }, keys))
 }
 
-async fn exists(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<bool> {
-    query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = $1)")
-        .bind(name)
-        .fetch_one(connection)
-        .await
+fn exists(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
+    transaction.query_row(sql, [name], |row| row.get(0))
 }
 
-async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(u64, Keys)> {
-    let row = query("SELECT store, digest_key, token_key FROM store").fetch_one(connection).await?;
-    let key = |column: usize| {
-        let bytes: &[u8] = row.try_get(column)?;
-        <[u8; 32]>::try_from(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
-    };
-    let store: i64 = row.try_get(0)?;
-    Ok((store.cast_unsigned(), Keys { digest: DigestKey(key(1)?), token: key(2)? }))
+fn identity(transaction: &Transaction<'_>) -> rusqlite::Result<(u64, Keys)> {
+    let sql = "SELECT store, digest_key, token_key FROM store";
+    transaction.query_row(sql, [], |row| {
+        let store: i64 = row.get(0)?;
+        Ok((store.cast_unsigned(), Keys { digest: DigestKey(row.get(1)?), token: row.get(2)? }))
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The engine that writes to the file: commits a batch of operations in one transaction.
 //!
-//! It deliberately knows nothing of what it writes: an [`Operation`] brings its own statements. When
-//! batches are formed and tried again, `batch.rs` decides.
+//! It runs in a thread of its own and calls SQLite directly, so that a write costs two thread
+//! switches: one to this thread, and one back with the reply. It deliberately knows nothing of what
+//! it writes: an [`Operation`] brings its own statements. When batches are formed and tried again,
+//! `batch.rs` decides.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, SqliteConnection, query};
-use tokio::sync::watch;
+use rusqlite::Connection;
+use tokio::{sync::watch, time};
 use uuid::Uuid;
 
 use crate::{
@@ -29,7 +32,6 @@ use crate::{
             files::{self, Files},
             lock::Lock,
             operation::{self, Job, Operation, Tx},
-            template::{self, Template},
         },
     },
     outage,
@@ -38,6 +40,12 @@ use crate::{
 /// The most erasures by callers in one transaction: each may read pages of half a dozen indexes
 /// from a disk, and all other writes wait for it.
 const ERASURES_MAX: usize = 32;
+
+/// From how many operations on a batch is followed by [`GATHER_PAUSE`], unless it is full.
+const GATHER_FROM: usize = 4;
+
+/// The pause in which more operations gather for the next commit: a commit takes about as long.
+const GATHER_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the last try to empty the WAL, at close, waits for readers. It delays no other write.
 const LAST_TRY_WAIT: Duration = Duration::from_millis(100);
@@ -55,20 +63,20 @@ pub(super) struct WriterHandle {
 #[derive(Default)]
 struct Counts {
     commits: AtomicU64,
-    /// Trips to SQLite's thread.
-    trips: AtomicU64,
+    /// Those of the commits that have written an event.
+    written: AtomicU64,
 }
 
 /// Writes to the file, over one connection.
 struct WriterEngine {
     /// `None` after a failure: the next batch opens a new one.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection>,
     /// See [`Tx::unclaimed_from`].
     unclaimed_from: Option<Uuid>,
     emptying: Emptying,
     orphans: Arc<Orphans>,
     counts: Arc<Counts>,
-    /// Whether the store failed in the last transaction.
+    /// Whether the store has failed in a transaction, and has taken no write since.
     is_failing: Arc<AtomicBool>,
     with: WriterSetup,
 }
@@ -87,8 +95,8 @@ pub(super) struct WriterSetup {
 }
 
 impl WriterHandle {
-    /// Starts the writer's task.
-    pub(super) fn spawn(with: WriterSetup, connection: SqliteConnection) -> Self {
+    /// Starts the writer's thread.
+    pub(super) fn spawn(with: WriterSetup, connection: Connection) -> io::Result<Self> {
         let (orphans, counts) = (Arc::default(), Arc::default());
         let is_failing = Arc::default();
         let ticks = with.ticks.clone();
@@ -104,13 +112,13 @@ impl WriterHandle {
             is_failing: Arc::clone(&is_failing),
             with,
         };
-        Self {
-            queue: batch::Handle::spawn(engine, ticks, orphans),
+        Ok(Self {
+            queue: batch::Handle::spawn_thread("journal", engine, ticks, orphans)?,
             counts,
             is_failing,
             #[cfg(test)]
             emptying_tries,
-        }
+        })
     }
 
     /// Queues an operation, and returns its outcome once the operation is durable.
@@ -123,21 +131,26 @@ impl WriterHandle {
         self.counts.commits.load(Ordering::Relaxed)
     }
 
-    /// How often operations have sent statements to SQLite's thread.
-    #[cfg(test)]
-    pub(super) fn trips(&self) -> u64 {
-        self.counts.trips.load(Ordering::Relaxed)
-    }
-
     /// How often emptying the WAL was tried.
     #[cfg(test)]
     pub(super) fn emptying_tries(&self) -> u64 {
         self.emptying_tries.load(Ordering::Relaxed)
     }
 
-    /// Whether the store failed in the last transaction: because the disk is full, for instance.
+    /// How many transactions have written an event.
+    pub(super) fn written(&self) -> u64 {
+        self.counts.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store has failed in a transaction and has taken no write since: because the disk
+    /// is full, for instance.
     pub(super) fn fails(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the store has taken a write.
+    pub(super) fn took_write(&self) {
+        took_write(&self.is_failing);
     }
 }
 
@@ -167,14 +180,18 @@ impl Engine for WriterEngine {
         self.emptying.next_try()
     }
 
+    /// Commits a batch. If anything fails, none of it is kept.
     async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) -> Result<(), Failure> {
-        if let Some(template) = template::shared_template(batch) {
-            self.commit_in_one_trip(template, batch).await?;
+        let orphans = self.orphans.take();
+        let committed = self.transact(&orphans, batch);
+        if let Err(failure) = &committed {
+            self.note_failure(failure);
+            self.with.recent.forget();
+            // SQLite rolls back as it closes the connection.
+            self.connection = None;
+            self.orphans.add(orphans);
         }
-        match batch.is_empty() {
-            true => Ok(()),
-            false => self.commit_by_steps(batch).await,
-        }
+        committed
     }
 
     /// Answers at once, except for erasures: their replies wait for the WAL to be emptied.
@@ -194,19 +211,27 @@ impl Engine for WriterEngine {
     /// Empties the WAL if that is due, and answers the callers that waited for it.
     async fn after_batch(&mut self) {
         if self.emptying.is_due() {
-            let is_empty = self.try_emptying(Duration::ZERO).await;
+            let is_empty = self.try_emptying(Duration::ZERO);
             self.emptying.tried(is_empty.map_err(Error::from));
         }
         self.emptying.answer();
     }
 
+    /// A commit costs nearly the same however much is in it. While few write, each write is
+    /// committed at once; while many do, they wait for each other a little.
+    async fn gather(&mut self, jobs: usize) {
+        if (GATHER_FROM..batch::BATCH_MAX).contains(&jobs) {
+            time::sleep(GATHER_PAUSE).await;
+        }
+    }
+
     /// Leaves one file that is complete without its WAL, unless a reader blocks the last try.
     async fn finish(mut self) {
-        let is_empty = self.try_emptying(LAST_TRY_WAIT).await;
+        let is_empty = self.try_emptying(LAST_TRY_WAIT);
         self.emptying.tried(is_empty.map_err(Error::from));
         self.emptying.answer_all();
         if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
+            && let Err((_, error)) = connection.close()
         {
             tracing::warn!(error = outage::causes(&error), "journal not closed cleanly");
         }
@@ -214,118 +239,51 @@ impl Engine for WriterEngine {
 }
 
 impl WriterEngine {
-    /// Commits a batch whose operations share one template, in a single trip to SQLite's thread.
-    /// Leaves in the batch what was not written, because the journal isn't in the state that these
-    /// operations expect: a transaction of several trips can find out why.
-    async fn commit_in_one_trip(
-        &mut self,
-        template: &'static Template,
-        batch: &mut Vec<Box<dyn Job>>,
-    ) -> Result<(), Failure> {
-        let orphans = self.orphans.take();
-        if !orphans.is_empty() {
-            self.orphans.add(orphans);
-            return Ok(());
-        }
-        let committed = self.transact_in_one_trip(template, batch).await;
-        self.drop_connection_if_failed(&committed);
-        let mut is_written = committed?.into_iter();
-        let written = batch.extract_if(.., |_| is_written.next().unwrap_or(false)).collect();
-        self.answer(written, Ok(()));
-        Ok(())
-    }
-
-    /// Returns for each job whether it was written.
-    async fn transact_in_one_trip(
-        &mut self,
-        template: &'static Template,
-        batch: &mut [Box<dyn Job>],
-    ) -> Result<Vec<bool>, Failure> {
-        let connection = connected(&mut self.connection, &self.with.files).await?;
-        let (now, owner) = (self.with.clock.now(), self.with.owner);
-        let mut tx = Tx::new(connection, now, owner, self.unclaimed_from);
-        let rows = template::run_transaction(&mut tx, template, batch).await?;
-        let is_written = rows.iter().map(|rows| !rows.is_empty()).collect();
-        for (job, rows) in batch.iter_mut().zip(rows) {
-            if !rows.is_empty() {
-                // The transaction is committed already, so the batch must not be tried again.
-                job.run(rows, &mut tx).await.map_err(Failure::Store)?;
+    /// Notes that commits fail, and logs when that begins.
+    fn note_failure(&self, failure: &Failure) {
+        let (Failure::Job(error) | Failure::Store(error)) = failure;
+        match error {
+            Error::Unavailable(source) => {
+                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(error = %source, "commits fail: new matches are refused");
+                }
             }
-        }
-        let Tx { written, trips, .. } = tx;
-        self.after_commit(written, false, trips);
-        Ok(is_written)
-    }
-
-    /// Commits a batch in a transaction of several trips. If anything fails, none of it is kept.
-    async fn commit_by_steps(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-        let orphans = self.orphans.take();
-        let committed = self.transact(&orphans, batch).await;
-        self.drop_connection_if_failed(&committed);
-        if committed.is_err() {
-            self.orphans.add(orphans);
-        }
-        committed
-    }
-
-    /// Drops the connection after a failed transaction: SQLite rolls back as the connection closes.
-    /// A ROLLBACK can't be sent instead: the connection's thread may be dying of the same failure,
-    /// and a command to a dying thread is sometimes never answered.
-    fn drop_connection_if_failed<T>(&mut self, committed: &Result<T, Failure>) {
-        self.note_health(committed);
-        if committed.is_err() {
-            self.with.recent.forget();
-            self.connection = None;
+            // The fault is in what was to be written, not in the store.
+            Error::Refused(_) | Error::Corrupt(_) => {}
         }
     }
 
-    /// Notes whether commits succeed, and logs when that changes.
-    fn note_health<T>(&self, committed: &Result<T, Failure>) {
-        let failure = match committed {
-            Ok(_) => None,
-            Err(Failure::Job(error) | Failure::Store(error)) => match error {
-                Error::Unavailable(source) => Some(source),
-                // The fault is in what was to be written, not in the store.
-                Error::Refused(_) | Error::Corrupt(_) => return,
-            },
+    fn transact(&mut self, orphans: &[Claim], batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+        let connection = connected(&mut self.connection, &self.with.files)?;
+        let mut tx = Tx {
+            connection,
+            now: self.with.clock.now(),
+            owner: self.with.owner,
+            unclaimed_from: self.unclaimed_from,
+            written: Vec::with_capacity(batch.len()),
         };
-        let failed_before = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
-        match failure {
-            Some(source) if !failed_before => {
-                tracing::error!(error = %source, "commits fail: new matches are refused");
-            }
-            None if failed_before => tracing::info!("commits succeed again"),
-            Some(_) | None => {}
+        tx.execute("BEGIN IMMEDIATE", [])?;
+        claim::release(&mut tx, orphans)?;
+        for job in batch.iter_mut() {
+            job.run(&mut tx).map_err(Failure::Job)?;
         }
-    }
-
-    async fn transact(
-        &mut self,
-        orphans: &[Claim],
-        batch: &mut [Box<dyn Job>],
-    ) -> Result<(), Failure> {
-        let connection = connected(&mut self.connection, &self.with.files).await?;
-        let (now, owner) = (self.with.clock.now(), self.with.owner);
-        let mut tx = Tx::new(connection, now, owner, self.unclaimed_from);
-        query("BEGIN IMMEDIATE").execute(tx.connection()).await?;
-        claim::release(&mut tx, orphans).await?;
-        let begun = template::run_templates(&mut tx, batch).await.map_err(Failure::Job)?;
-        for (job, rows) in batch.iter_mut().zip(begun) {
-            job.run(rows, &mut tx).await.map_err(Failure::Job)?;
-        }
-        query("COMMIT").execute(tx.connection()).await?;
-        let Tx { unclaimed_from, written, trips, .. } = tx;
+        tx.execute("COMMIT", [])?;
+        let Tx { unclaimed_from, written, .. } = tx;
         self.unclaimed_from = unclaimed_from;
         let has_erased = batch.iter().any(|job| job.has_erased());
-        self.after_commit(written, has_erased, trips);
+        self.after_commit(written, has_erased);
         Ok(())
     }
 
     /// Counts a transaction, and signals its events to readers.
-    fn after_commit(&self, written: Vec<Recorded>, has_erased: bool, trips: u64) {
+    fn after_commit(&self, written: Vec<Recorded>, has_erased: bool) {
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        self.counts.trips.fetch_add(trips, Ordering::Relaxed);
         let has_written = !written.is_empty();
+        // A transaction that had nothing to write succeeds on a full disk, too.
+        if has_written {
+            self.counts.written.fetch_add(1, Ordering::Relaxed);
+            took_write(&self.is_failing);
+        }
         self.with.recent.add(written);
         if has_erased {
             self.with.recent.clear();
@@ -335,9 +293,9 @@ impl WriterEngine {
         }
     }
 
-    async fn try_emptying(&mut self, wait: Duration) -> sqlx::Result<bool> {
-        let connection = connected(&mut self.connection, &self.with.files).await?;
-        let is_empty = files::empty_wal(connection, wait).await;
+    fn try_emptying(&mut self, wait: Duration) -> rusqlite::Result<bool> {
+        let connection = connected(&mut self.connection, &self.with.files)?;
+        let is_empty = files::empty_wal(connection, wait);
         if is_empty.is_err() {
             self.connection = None;
         }
@@ -345,13 +303,26 @@ impl WriterEngine {
     }
 }
 
+/// Notes that the store has taken a write, and logs if writes failed before.
+fn took_write(is_failing: &AtomicBool) {
+    if is_failing.load(Ordering::Relaxed) && is_failing.swap(false, Ordering::Relaxed) {
+        tracing::info!("commits succeed again");
+    }
+}
+
 /// The writer's connection, opened if there is none.
-async fn connected<'a>(
-    connection: &'a mut Option<SqliteConnection>,
+fn connected<'a>(
+    connection: &'a mut Option<Connection>,
     files: &Files,
-) -> sqlx::Result<&'a mut SqliteConnection> {
+) -> rusqlite::Result<&'a Connection> {
     Ok(match connection {
         Some(connection) => connection,
-        none => none.insert(files.connect().await?),
+        none => none.insert(files.writer()?),
     })
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
 }

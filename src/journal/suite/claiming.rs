@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use super::facts::*;
 use crate::{
     domain::Sequence,
-    journal::{Appended, Chore, Key, suite::Engine},
+    journal::{Appended, Chore, ClaimStatus, Key, suite::Engine},
 };
 
 /// Page by page, each match once, in its current state.
@@ -50,6 +50,16 @@ pub async fn claiming_leaves_ended_and_held_matches_alone(mut engine: impl Engin
     assert_eq!(engine.writer().claim(10).await.unwrap(), []);
     append(&engine, held, Sequence(1), uploaded()).await;
     append(&engine, later, Sequence(1), uploaded()).await;
+}
+
+/// Any process can read such a photo, so its claim lacks nothing.
+pub async fn a_match_whose_photo_is_in_the_library_is_claimed_whole(mut engine: impl Engine) {
+    admit(&engine, match_id(0, 1), spec_by_key("people/17")).await;
+    engine.restart(START).await;
+    let (m, claim) = engine.writer().claim(10).await.unwrap().remove(0);
+    assert_eq!(m.spec.photo, spec_by_key("people/17").photo);
+    assert_eq!(engine.writer().claim_status(claim), ClaimStatus::Held);
+    append(&engine, claim, Sequence(1), uploaded()).await;
 }
 
 /// All of its claims are older than the take-over, and so are fenced.

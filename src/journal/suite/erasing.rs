@@ -60,7 +60,7 @@ pub async fn a_running_match_is_not_erased(engine: impl Engine) {
 }
 
 /// Whether the match has ended or not.
-pub async fn erasing_another_callers_match_finds_none(engine: impl Engine) {
+pub async fn erasing_another_tenants_match_finds_none(engine: impl Engine) {
     end(&engine, match_id(0, 1), plain_spec()).await;
     admit(&engine, match_id(0, 2), plain_spec()).await;
     for n in [1, 2, 3] {

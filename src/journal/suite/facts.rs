@@ -6,9 +6,9 @@ use uuid::Builder;
 
 use crate::{
     domain::{
-        AnalysisId, Digest, Event, FolderId, Format, LivenessPolicy, MatchError, MatchId,
-        MatchResult, PhotoKind, PhotoSource, Position, Reason, Recorded, Resolution, Sequence,
-        Spec, TenantId, Timeout, Timestamp,
+        AnalysisId, Digest, Event, FolderId, Format, KeyForm, LivenessPolicy, MatchError, MatchId,
+        MatchResult, PhotoKind, PhotoSource, Position, Reason, Recorded, ReferenceKey, Resolution,
+        Sequence, Spec, TenantId, Timeout, Timestamp,
         event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, PhotoUploaded},
         reason::Cause,
     },
@@ -62,12 +62,19 @@ pub(crate) fn plain_spec() -> Spec {
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
+        trace: None,
     }
 }
 
 /// The same with a request id.
 pub(in crate::journal) fn named_spec(request_id: &str) -> Spec {
     Spec { request_id: Some(request_id.parse().unwrap()), ..plain_spec() }
+}
+
+/// The same, with its photo in the photo library.
+pub(in crate::journal) fn spec_by_key(key: &str) -> Spec {
+    let key = ReferenceKey::parse(key, KeyForm::Path).unwrap();
+    Spec { photo: PhotoSource::Library(key), ..plain_spec() }
 }
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

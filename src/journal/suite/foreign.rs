@@ -5,8 +5,11 @@ use async_trait::async_trait;
 
 use super::facts::*;
 use crate::{
-    domain::{Event, Match, MatchId, Position, Sequence, State},
-    journal::{Admitted, CancelledAs, Claim, Erased, Filter, Key, Reader, Takeover, suite::Engine},
+    domain::{Event, Match, MatchId, Position, Sequence, Spec, State, TraceContext},
+    journal::{
+        Admitted, CancelledAs, Claim, ClaimStatus, Erased, Filter, Key, Reader, Takeover,
+        suite::Engine,
+    },
 };
 
 /// An engine whose store also takes SQL statements directly.
@@ -168,6 +171,16 @@ pub async fn an_unknown_event_stops_no_claim(mut engine: impl Sql) {
     admit(&engine, match_id(1000, 0), plain_spec()).await;
 }
 
+/// A replica that has the photo of such a match doesn't get the match once it is free, and isn't told
+/// to wait for it.
+pub async fn a_photo_waits_for_no_match_with_an_unknown_event(mut engine: impl Sql) {
+    let odd = filled(&engine).await;
+    engine.restart(START).await;
+    for (n, id) in odd.into_iter().enumerate() {
+        assert_eq!(engine.writer().take(id, true).await.unwrap(), Takeover::Past, "{n}");
+    }
+}
+
 /// For a match that is running, and for a match that has ended.
 pub async fn an_unknown_state_is_shown_as_unknown_and_an_end_as_an_end(mut engine: impl Sql) {
     const REVIEWED: &str = r#"{"reviewed":{}}"#;
@@ -217,4 +230,59 @@ pub async fn an_extra_column_stops_nothing(mut engine: impl Sql) {
     append(&engine, claim, m.sequence, finished()).await;
     assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Done);
     admit(&engine, match_id(0, 1), plain_spec()).await;
+}
+
+/// Of a match of this version, of an earlier one, which stores no trace, and of a later one, which
+/// stores it in another form.
+pub async fn a_trace_is_kept_and_an_odd_one_stops_nothing(mut engine: impl Sql) {
+    let context = TraceContext::new([0x1a; 16], [0xb2; 8], true);
+    let traced = || Spec { trace: Some(context.into()), ..plain_spec() };
+    let ids = [match_id(0, 0), match_id(0, 1), match_id(0, 2)];
+    admit(&engine, ids[0], traced()).await;
+    admit(&engine, ids[1], plain_spec()).await;
+    admit(&engine, ids[2], traced()).await;
+    let odd = format!(
+        r#"UPDATE events SET body = replace(body, '"{context}"', '{{"of":2}}') WHERE match_id = {{id}}"#
+    );
+    engine.sql(&odd, ids[2]).await;
+    engine.restart(START).await;
+    let mut claimed = engine.writer().claim(10).await.unwrap();
+    claimed.sort_unstable_by_key(|(m, _)| m.id);
+    let found: Vec<_> =
+        claimed.iter().map(|(m, _)| (m.id, m.is_foreign, m.spec.trace.clone())).collect();
+    let kept = Some(context.into());
+    assert_eq!(found, [(ids[0], false, kept), (ids[1], false, None), (ids[2], false, None)]);
+}
+
+/// As a version without photo libraries leaves the matches by key of a newer one: it shows them, and
+/// a newer replica goes on with them.
+pub async fn a_match_with_an_unknown_photo_source_is_left_to_versions_that_know_it(
+    mut engine: impl Sql,
+) {
+    let (odd, plain) = (match_id(0, 0), match_id(0, 1));
+    admit(&engine, odd, spec_by_key("people/17")).await;
+    admit(&engine, plain, plain_spec()).await;
+    let renamed = |from: &str, to: &str| {
+        format!(
+            r#"UPDATE events SET body = replace(body, '"{from}":', '"{to}":') WHERE match_id = {{id}}"#
+        )
+    };
+    engine.sql(&renamed("library", "vault"), odd).await;
+    engine.restart(START).await;
+    let claimed = engine.writer().claim(10).await.unwrap();
+    assert_eq!(claimed.iter().map(|(m, _)| m.id).collect::<Vec<_>>(), [plain]);
+    let m = engine.reader().find(&anna(), &Key::Match(odd)).await.unwrap().unwrap();
+    assert_eq!((m.is_foreign, m.state, m.sequence), (true, State::Accepted, Sequence(1)));
+    assert_eq!(engine.reader().events(odd).await.unwrap().len(), 1);
+    for has_photo in [false, true] {
+        let taken = engine.writer().take(odd, has_photo).await.unwrap();
+        assert!(!matches!(taken, Takeover::Now(..)), "{taken:?}");
+    }
+    engine.sql(&renamed("vault", "library"), odd).await;
+    engine.restart(START).await;
+    let claimed = engine.writer().claim(10).await.unwrap();
+    let (m, claim) = claimed.into_iter().find(|(m, _)| m.id == odd).expect("it is claimed");
+    assert_eq!(m.spec.photo, spec_by_key("people/17").photo);
+    assert_eq!(engine.writer().claim_status(claim), ClaimStatus::Held);
+    append(&engine, claim, Sequence(1), uploaded()).await;
 }

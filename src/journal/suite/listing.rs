@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// By either key; another tenant finds nothing.
-pub async fn a_match_is_found_by_its_caller_only(engine: impl Engine) {
+pub async fn a_match_is_found_by_its_tenant_only(engine: impl Engine) {
     let (reader, id) = (engine.reader(), match_id(0, 1));
     admit(&engine, id, named_spec("order-1")).await;
     for key in [Key::Match(id), request("order-1")] {
@@ -110,7 +110,7 @@ pub async fn a_list_applies_each_filter(engine: impl Engine) {
 }
 
 /// With labels or without.
-pub async fn a_list_has_the_matches_of_one_caller(engine: impl Engine) {
+pub async fn a_list_has_the_matches_of_one_tenant(engine: impl Engine) {
     let shop = labels(&[("shop", "7")]);
     let bert = Spec { tenant: tenant("bert"), labels: shop.clone(), ..plain_spec() };
     admit(&engine, match_id(0, 1), bert).await;

@@ -180,6 +180,26 @@ pub async fn a_lent_match_whose_photo_is_found_at_oz_is_not_taken(engine: impl S
     append(&other, lent, Sequence(2), started("a-1")).await;
 }
 
+/// Each replica can read the photo itself: a claim on the match is whole, and no replica that
+/// happens to have a photo takes it over.
+pub async fn a_match_whose_photo_is_in_the_library_is_never_lent(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let (_, first) = admit(&engine, id, spec_by_key("people/17")).await;
+    assert_eq!(engine.writer().claim_status(first), ClaimStatus::Held);
+    assert_not_taken(&other, id, true, Takeover::Past).await;
+    assert_not_taken(&other, id, false, Takeover::Held).await;
+    engine.writer().release(vec![first]).await.unwrap();
+    let claim = claimed(&other).await.remove(0);
+    assert_eq!(other.writer().claim_status(claim), ClaimStatus::Held);
+    append(&other, claim, Sequence(1), trouble()).await;
+    assert_not_taken(&engine, id, true, Takeover::Past).await;
+    other.writer().release(vec![claim]).await.unwrap();
+    let taken = taken(&engine, id, false).await;
+    assert_eq!(engine.writer().claim_status(taken), ClaimStatus::Held);
+    append(&engine, taken, Sequence(2), uploaded()).await;
+}
+
 const MATCHES: u64 = 12;
 
 /// Both readers follow while both writers write.

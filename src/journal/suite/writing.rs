@@ -72,7 +72,7 @@ pub async fn fifty_admissions_at_once_of_one_request_id_make_one_match(engine: i
 }
 
 /// Each tenant has request ids of its own.
-pub async fn request_ids_of_other_callers_do_not_collide(engine: impl Engine) {
+pub async fn request_ids_of_other_tenants_do_not_collide(engine: impl Engine) {
     let bert = Spec { tenant: tenant("bert"), ..named_spec("order-1") };
     admit(&engine, match_id(0, 1), named_spec("order-1")).await;
     admit(&engine, match_id(0, 2), bert).await;
@@ -199,7 +199,7 @@ pub async fn cancelling_returns_what_was_there_before(engine: impl Engine) {
 }
 
 /// Neither by id nor by request id.
-pub async fn cancelling_another_callers_match_finds_none(engine: impl Engine) {
+pub async fn cancelling_another_tenants_match_finds_none(engine: impl Engine) {
     let id = match_id(0, 1);
     let (_, claim) = admit(&engine, id, named_spec("order-1")).await;
     for key in [Key::Match(id), request("order-1")] {

@@ -13,6 +13,7 @@ mod sessions;
 mod settings;
 mod suspects;
 mod tls;
+mod trace_headers;
 mod uploads;
 
 use std::{sync::Arc, time::Duration};
@@ -27,6 +28,7 @@ use crate::{
         PhotoKind, Reply, Timestamp,
     },
     oz::{Client, Config, Credentials, Oz},
+    trace::AskTrace,
 };
 use mock::{Answer, Mock};
 
@@ -105,7 +107,7 @@ fn client_in_time(config: Config) -> (Client, Hand) {
 
 async fn perform(client: &Client, ask: &Ask) -> Result<Reply, Failure> {
     let photo = Bytes::from_static(b"a photo-canary of a face");
-    client.perform(ask, Some(photo), &|_| {}).await
+    client.perform(ask, Some(photo), &|_| {}, AskTrace::default()).await
 }
 
 /// The outcome of a request that gets this answer.

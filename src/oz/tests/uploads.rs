@@ -86,7 +86,10 @@ async fn a_large_photo_arrives_whole_and_its_progress_is_reported() {
     let mock = Mock::answering([Answer::json(201, json!([ours()]))]).await;
     let told = Mutex::new(vec![]);
     let sent = |bytes| told.lock().unwrap().push(bytes);
-    client(settings(&mock.url)).perform(&upload_photo(), Some(photo.clone()), &sent).await.unwrap();
+    client(settings(&mock.url))
+        .perform(&upload_photo(), Some(photo.clone()), &sent, AskTrace::default())
+        .await
+        .unwrap();
 
     let seen = &mock.seen()[0];
     let parts = parts(seen.headers["content-type"].to_str().unwrap(), &seen.body);
@@ -135,7 +138,10 @@ async fn a_stalled_upload_times_out() {
     let photo = Bytes::from(vec![b'p'; 32 * 1024 * 1024]);
     let told = Mutex::new(0);
     let sent = |bytes| *told.lock().unwrap() = bytes;
-    let failure = client(config).perform(&upload_photo(), Some(photo), &sent).await.unwrap_err();
+    let failure = client(config)
+        .perform(&upload_photo(), Some(photo), &sent, AskTrace::default())
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut);
     assert_eq!(failure.message, "the upload stalled");
     assert!((1..32 * 1024 * 1024).contains(&*told.lock().unwrap()));
@@ -164,7 +170,7 @@ async fn a_slow_upload_does_not_fail() {
     };
     let client = client(config);
     let ask = upload_photo();
-    let upload = client.perform(&ask, Some(photo.clone()), &|_| {});
+    let upload = client.perform(&ask, Some(photo.clone()), &|_| {}, AskTrace::default());
     let (reply, _stream) = tokio::join!(upload, serve);
     assert_eq!(reply, Ok(Reply::Photo(media_id(PHOTO))));
 }
@@ -184,7 +190,10 @@ async fn a_refusal_in_the_middle_of_an_upload_is_noticed() {
     let mock = Mock::answering([Answer::Early(refusal)]).await;
     let photo = Bytes::from(vec![b'p'; 8 * 1024 * 1024]);
     let client = client(settings(&mock.url));
-    let failure = client.perform(&upload_photo(), Some(photo), &|_| {}).await.unwrap_err();
+    let failure = client
+        .perform(&upload_photo(), Some(photo), &|_| {}, AskTrace::default())
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::TooLarge);
 }
 

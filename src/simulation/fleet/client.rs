@@ -1,4 +1,4 @@
-//! Clients of a fleet: they call any replica, are cut off, and go on at another.
+//! Clients of a fleet: they call any replica, lose their connection, and go on at another.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -11,9 +11,10 @@ use tokio::{runtime::Handle, sync::mpsc};
 use crate::{
     clock::Clock,
     domain::{MatchId, Sequence, TenantId, Timestamp},
-    simulation::caller::{Caller, Process, Seen},
+    invariants::{FollowerHistory, UpdateKey},
+    simulation::caller::{Caller, PhotoPlace, Process, Seen, durable},
     sync::lock,
-    watch::{Ended, Filter, Key, Update},
+    watch::{Ended, Entry, Filter, Key, Update},
     worker::{Refused, photo_memory::Photo},
 };
 
@@ -54,7 +55,7 @@ enum Message {
     Update(Update),
     /// An update of a stream of all matches, if it isn't a heartbeat, with the token that goes on
     /// after it.
-    Passed(Option<(MatchId, Sequence)>, String),
+    Passed(Option<Arc<Entry>>, String),
 }
 
 /// How a visit at a replica ended.
@@ -65,7 +66,7 @@ enum Visit {
     /// The call was refused, or the replica is down.
     Refused,
     /// The connection broke, or fell silent.
-    CutOff,
+    Broken,
 }
 
 impl Doors {
@@ -117,7 +118,7 @@ impl Client {
             match self.visit(brings).await {
                 Visit::Over => return,
                 Visit::Refused => {}
-                Visit::CutOff => match self.caller.plan.comes_back {
+                Visit::Broken => match self.caller.plan.comes_back {
                     Some(pause) => {
                         // Not every time, so that watches are resumed as well.
                         brings = self.seen().match_id.is_none() || self.random.random_bool(0.7);
@@ -136,24 +137,24 @@ impl Client {
         let Some(door) = self.doors.any(&mut self.random) else { return Visit::Refused };
         let (caller, known) = (Arc::clone(&self.caller), self.seen());
         let mut words = match known.match_id.filter(|_| !brings) {
-            Some(id) => door.serve(|house, words| watch(house, id, known.sequence, words)),
-            None => door.serve(|house, words| call(house, caller, known.sequence, words)),
+            Some(id) => door.serve(|house, words| watch(house, id, known.sequence(), words)),
+            None => door.serve(|house, words| call(house, caller, known.sequence(), words)),
         };
         loop {
             let until = self.clock.now().after(PATIENCE);
             match self.clock.before(until, words.recv()).await.flatten() {
-                None => return Visit::CutOff,
+                None => return Visit::Broken,
                 Some(Message::Refused) => return Visit::Refused,
                 Some(Message::Accepted(id)) => self.accepted(id),
                 Some(Message::Passed(..)) => panic!("all matches were not asked for"),
                 Some(Message::Update(update)) => self.see(update),
             }
             self.look_elsewhere().await;
-            if self.seen().has_closed {
+            if self.seen().has_closed() {
                 return Visit::Over;
             }
             if self.random.random_bool(self.restless) {
-                return Visit::CutOff;
+                return Visit::Broken;
             }
         }
     }
@@ -167,8 +168,7 @@ impl Client {
         match update {
             Update::Event(entry) => self.change().see(&entry),
             Update::Heartbeat { m, .. } => {
-                let named = m.map_or(Sequence::ZERO, |m| m.sequence);
-                assert_eq!(named, self.seen().sequence, "a heartbeat names what was delivered");
+                self.seen().checker.check_transient(m.map_or(0, |m| m.sequence.0));
             }
             Update::Progress { .. } => panic!("progress was not asked for"),
         }
@@ -179,7 +179,7 @@ impl Client {
         let (Some(door), seen) = (self.doors.any(&mut self.random), self.seen()) else { return };
         let Some(id) = seen.match_id else { return };
         match door.house.watch.find(&TenantId::default_tenant(), &Key::Match(id)).await {
-            Ok(found) => assert!(found.sequence >= seen.sequence, "a read is behind a stream"),
+            Ok(found) => seen.checker.check_read(found.sequence.0),
             Err(Ended::Journal(_)) => {}
             Err(ended) => panic!("{ended}"),
         }
@@ -208,7 +208,8 @@ async fn call(
         .photo_memory()
         .reserve(&TenantId::default_tenant(), photo.len())
         .expect("room");
-    let photo = caller.plan.sends_photo.then(|| Photo::new(photo, place));
+    let is_sent = caller.plan.photo == PhotoPlace::Call;
+    let photo = is_sent.then(|| Photo::new(photo, place));
     match house.worker.admit(spec, photo).await {
         Ok(m) => {
             // The client may have left, and needn't get it.
@@ -231,20 +232,20 @@ async fn watch(
 ) {
     let mut follow = match house.watch.follow(id, after, false).await {
         Ok(follow) => follow,
-        Err(ended) => return cut_off(&ended),
+        Err(ended) => return check_reason(&ended),
     };
     while let Some(update) = follow.next().await {
         match update {
             Ok(update) => {
                 let _ = words.send(Message::Update(update));
             }
-            Err(ended) => return cut_off(&ended),
+            Err(ended) => return check_reason(&ended),
         }
     }
 }
 
-/// A stream ends before its last update only for these reasons.
-fn cut_off(ended: &Ended) {
+/// Checks why a stream ends before its last update.
+fn check_reason(ended: &Ended) {
     match ended {
         Ended::Draining | Ended::Journal(_) => {}
         Ended::Absent | Ended::Ahead { .. } | Ended::Expired | Ended::InvalidToken => {
@@ -282,18 +283,12 @@ pub async fn cancel(
 
 /// A follower of all matches, which resumes by tokens at any replica.
 #[derive(Default)]
-pub struct Follower(Mutex<Passed>);
-
-#[derive(Default)]
-struct Passed {
-    token: Option<String>,
-    updates: Vec<(MatchId, Sequence)>,
-}
+pub struct Follower(Mutex<FollowerHistory<MatchId>>);
 
 impl Follower {
     /// The updates that were shown, in their order.
-    pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
-        lock(&self.0).updates.clone()
+    pub fn updates(&self) -> Vec<UpdateKey<MatchId>> {
+        lock(&self.0).updates().to_vec()
     }
 
     /// Follows from the last token on, without end.
@@ -306,7 +301,7 @@ impl Follower {
     ) {
         loop {
             if let Some(door) = doors.any(&mut random) {
-                let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
+                let token = lock(&self.0).token();
                 let mut words = door.serve(|house, words| watch_all(house, token, words));
                 let until = || clock.now().after(PATIENCE);
                 while let Some(word) = clock.before(until(), words.recv()).await.flatten() {
@@ -322,9 +317,11 @@ impl Follower {
 
     fn hear(&self, word: Message) {
         let Message::Passed(update, token) = word else { panic!("one match was not asked for") };
-        let mut passed = lock(&self.0);
-        passed.token = Some(token);
-        passed.updates.extend(update);
+        let mut history = lock(&self.0);
+        if let Some(entry) = update {
+            history.see(entry.recorded.match_id, &durable(&entry));
+        }
+        history.resume_after(token);
     }
 }
 
@@ -333,17 +330,17 @@ async fn watch_all(house: Arc<Process>, token: String, words: mpsc::UnboundedSen
     let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
     let mut follow = match house.watch.follow_all(tenant, filter, &token).await {
         Ok(follow) => follow,
-        Err(ended) => return cut_off(&ended),
+        Err(ended) => return check_reason(&ended),
     };
     while let Some(update) = follow.next().await {
         let (shown, place) = match update {
             Ok(Update::Event(entry)) => {
-                let recorded = &entry.recorded;
-                (Some((recorded.match_id, recorded.sequence)), recorded.place())
+                let place = entry.recorded.place();
+                (Some(entry), place)
             }
             Ok(Update::Heartbeat { cursor: place, .. }) => (None, place.expect("it names one").1),
             Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
-            Err(ended) => return cut_off(&ended),
+            Err(ended) => return check_reason(&ended),
         };
         let _ = words
             .send(Message::Passed(shown, house.watch.token(&TenantId::default_tenant(), place)));

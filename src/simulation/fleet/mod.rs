@@ -28,11 +28,12 @@ use crate::{
     simulation::{
         caller::Caller,
         checks,
-        fault_injection::CrashInjector,
+        fault_injection::FaultInjector,
         fleet::{
             client::{Client, Doors, Follower},
-            replica::{End, Life, Outside},
+            replica::{End, Life, Outer, Outside},
         },
+        library::LibraryModel,
         oz::Model,
     },
     sync::lock,
@@ -56,11 +57,12 @@ const CATCHING_UP: Duration = Duration::from_secs(120);
 /// The most turns of the runtimes before time moves on. No correct history needs as many.
 const TURNS_MAX: usize = 10_000;
 
-/// What happens to a replica.
+/// What happens to a replica. `tests/it` has the same words for its processes, where a replica
+/// crashes by being killed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Strike {
     /// It crashes.
-    Kill,
+    Crash,
     /// It is started again, if it is down.
     Start,
     /// It drains.
@@ -70,9 +72,9 @@ pub enum Strike {
     /// It resumes where it was paused.
     Resume,
     /// It is cut off from the store.
-    Cut,
+    CutOff,
     /// It reaches the store again.
-    Mend,
+    Heal,
 }
 
 /// A history of several replicas: what outlives them, and the strikes that are planned.
@@ -81,8 +83,9 @@ pub struct Fleet {
     pub clock: Clock,
     hand: Hand,
     /// Counts the operations of all replicas.
-    pub plug: CrashInjector,
+    pub injector: FaultInjector,
     pub oz: Arc<Model>,
+    pub library: Arc<LibraryModel>,
     store: Arc<Mutex<Store>>,
     pub callers: Vec<Arc<Caller>>,
     /// How many followers of all matches there are.
@@ -93,7 +96,7 @@ pub struct Fleet {
     pub lag: Duration,
     /// How soon a replica that is down is started again.
     pub restart_delay: Duration,
-    /// How long a replica that the plug pauses stays paused.
+    /// How long a replica that the injector pauses stays paused.
     pub pause_length: Duration,
     /// By how many microseconds the clock of each replica is ahead when it starts.
     pub clock_skews_micros: Vec<i64>,
@@ -117,9 +120,10 @@ impl Fleet {
         Self {
             seed,
             oz: Arc::new(Model::new(clock.clone(), seed)),
+            library: Arc::new(LibraryModel::new(clock.clone(), seed)),
             clock,
             hand,
-            plug: CrashInjector::default(),
+            injector: FaultInjector::default(),
             store: Arc::new(Mutex::new(Store::new(seed))),
             callers: Vec::new(),
             followers: 1,
@@ -220,9 +224,9 @@ impl Fleet {
             for replica in 0..self.replicas.len() {
                 let life = self.replicas[replica].as_mut().filter(|life| !life.is_paused);
                 match life.map(Life::run) {
-                    Some(End::Died) => self.apply_strike(replica, Strike::Kill),
-                    Some(End::Gone) => self.end_life(replica),
-                    Some(End::Halted) => {
+                    Some(End::Crashed) => self.apply_strike(replica, Strike::Crash),
+                    Some(End::Drained) => self.end_life(replica),
+                    Some(End::Paused) => {
                         self.apply_strike(replica, Strike::Pause);
                         let resume = self.clock.now().after(self.pause_length);
                         self.plan_strike(resume, replica, Strike::Resume);
@@ -266,19 +270,19 @@ impl Fleet {
             }
             return;
         };
-        let harms = [Strike::Kill, Strike::Drain, Strike::Pause, Strike::Cut].contains(&strike);
+        let harms = [Strike::Crash, Strike::Drain, Strike::Pause, Strike::CutOff].contains(&strike);
         self.harmful_strikes += usize::from(harms);
         match strike {
-            Strike::Kill => self.end_life(replica),
+            Strike::Crash => self.end_life(replica),
             Strike::Start => {}
             Strike::Drain => life.drain(),
             Strike::Pause => life.is_paused = true,
             Strike::Resume => {
                 life.is_paused = false;
-                life.plug.resume();
+                life.injector.resume();
             }
-            Strike::Cut => life.plug.set_cut_off(true),
-            Strike::Mend => life.plug.set_cut_off(false),
+            Strike::CutOff => life.injector.set_cut_off(true),
+            Strike::Heal => life.injector.set_cut_off(false),
         }
     }
 
@@ -287,11 +291,12 @@ impl Fleet {
         let seed = self.seed + 1_000 * self.lives;
         let clock = self.clock.skewed(self.clock_skews_micros[replica]);
         let journal = Memory::join(Arc::clone(&self.store), clock.clone(), LEASE);
-        let plug = Arc::new(self.plug.for_other_process());
+        let injector = Arc::new(self.injector.for_other_process());
+        let outer = Outer { oz: Arc::clone(&self.oz), library: Arc::clone(&self.library) };
         let life = Life::begin(
             journal,
-            plug,
-            &self.oz,
+            injector,
+            &outer,
             &clock,
             replica::Chances { seed, store_trouble: self.write_failure_probability, lag: self.lag },
         );
@@ -313,7 +318,7 @@ impl Fleet {
     fn heal(&mut self) {
         self.strikes.clear();
         for replica in 0..self.replicas.len() {
-            for strike in [Strike::Start, Strike::Resume, Strike::Mend] {
+            for strike in [Strike::Start, Strike::Resume, Strike::Heal] {
                 self.apply_strike(replica, strike);
             }
         }
@@ -328,9 +333,13 @@ impl Fleet {
     }
 
     fn check(&mut self, everything: &[Arc<Follower>]) {
+        if self.replicas.iter().flatten().any(|life| life.photo_bytes() > 0) {
+            self.tell("photo memory is taken although all matches have ended");
+        }
         let reader = Memory::join(Arc::clone(&self.store), self.clock.clone(), LEASE);
         let case = checks::Case {
             oz: &self.oz,
+            library: &self.library,
             callers: &self.callers,
             disturbances: self.harmful_strikes,
             again: self.again(),

@@ -23,11 +23,13 @@ use crate::{
     simulation::{
         POLICY,
         caller::Process,
-        fault_injection::{CrashInjector, faulty},
+        fault_injection::{FaultInjector, faulty},
         fleet::{LEASE, client::Door},
+        library::{LibraryModel, ModelLibraries},
         oz::{Model, Wire},
         runtime,
     },
+    trace::Tracer,
     watch::{self, Watch},
     worker::{self, Worker},
 };
@@ -49,10 +51,16 @@ pub struct Life {
     runtime: Outside,
     house: Arc<Process>,
     journal: Memory,
-    pub plug: Arc<CrashInjector>,
+    pub injector: Arc<FaultInjector>,
     /// Whether the replica is paused: its runtime gets no turn.
     pub is_paused: bool,
-    has_gone: Arc<AtomicBool>,
+    has_drained: Arc<AtomicBool>,
+}
+
+/// What a replica reaches beside its store.
+pub struct Outer {
+    pub oz: Arc<Model>,
+    pub library: Arc<LibraryModel>,
 }
 
 /// How a turn of a replica's runtime ends.
@@ -61,11 +69,11 @@ pub enum End {
     /// Every task waits.
     Quiet,
     /// It has crashed.
-    Died,
+    Crashed,
     /// It has drained.
-    Gone,
+    Drained,
     /// It is paused at a point of an operation.
-    Halted,
+    Paused,
 }
 
 /// The random parameters of a life.
@@ -106,23 +114,33 @@ impl Life {
     /// A started process, which has claimed the unclaimed matches.
     pub fn begin(
         journal: Memory,
-        plug: Arc<CrashInjector>,
-        oz: &Arc<Model>,
+        injector: Arc<FaultInjector>,
+        outer: &Outer,
         clock: &Clock,
         chances: Chances,
     ) -> Self {
         let rest = Outside::new();
-        let wire =
-            Wire { oz: Arc::clone(oz), plug: Arc::clone(&plug), journal: Some(journal.clone()) };
-        let house = house(&journal, &plug, wire, clock, &chances);
+        let wire = Wire {
+            oz: Arc::clone(&outer.oz),
+            injector: Arc::clone(&injector),
+            journal: Some(journal.clone()),
+        };
+        let house = house(&journal, &injector, wire, &outer.library, clock, &chances);
         rest.block_on(async {
             house.watch.start().await.expect("the journal can be read");
             house.worker.start().await.expect("the journal can be written");
         });
-        let beating = beat(journal.clone(), Arc::clone(&plug), clock.clone(), chances.lag);
+        let beating = beat(journal.clone(), Arc::clone(&injector), clock.clone(), chances.lag);
         spawn(&rest, beating);
-        let has_gone = Arc::new(AtomicBool::new(false));
-        Self { runtime: rest, house: Arc::new(house), journal, plug, is_paused: false, has_gone }
+        let has_drained = Arc::new(AtomicBool::new(false));
+        Self {
+            runtime: rest,
+            house: Arc::new(house),
+            journal,
+            injector,
+            is_paused: false,
+            has_drained,
+        }
     }
 
     /// The way for callers into this replica.
@@ -135,15 +153,15 @@ impl Life {
         let lives = self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = self.plug.crashed() => false,
+                () = self.injector.crashed() => false,
                 () = self.runtime.parked.notified() => true,
             }
         });
-        let has_gone = self.has_gone.load(Ordering::Relaxed);
-        match (lives, has_gone, self.plug.is_halted()) {
-            (false, ..) => End::Died,
-            (true, true, _) => End::Gone,
-            (true, false, true) => End::Halted,
+        let has_drained = self.has_drained.load(Ordering::Relaxed);
+        match (lives, has_drained, self.injector.is_paused()) {
+            (false, ..) => End::Crashed,
+            (true, true, _) => End::Drained,
+            (true, false, true) => End::Paused,
             (true, false, false) => End::Quiet,
         }
     }
@@ -155,12 +173,17 @@ impl Life {
 
     /// Begins a drain.
     pub fn drain(&self) {
-        let (house, has_gone) = (Arc::clone(&self.house), Arc::clone(&self.has_gone));
+        let (house, has_drained) = (Arc::clone(&self.house), Arc::clone(&self.has_drained));
         spawn(&self.runtime, async move {
             house.worker.drain(DRAIN_TIME).await;
             house.watch.drain().await;
-            has_gone.store(true, Ordering::Relaxed);
+            has_drained.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// How many bytes its photo memory holds.
+    pub fn photo_bytes(&self) -> usize {
+        self.house.worker.photo_memory().bytes()
     }
 
     /// Ends the life, wherever its tasks are.
@@ -172,25 +195,30 @@ impl Life {
 /// The two halves of the service, as one process.
 fn house(
     journal: &Memory,
-    plug: &Arc<CrashInjector>,
+    injector: &Arc<FaultInjector>,
     wire: Wire,
+    library: &Arc<LibraryModel>,
     clock: &Clock,
     chances: &Chances,
 ) -> Process {
-    let journal = faulty(journal.handles(), plug, chances.seed, chances.store_trouble);
+    let journal = faulty(journal.handles(), injector, chances.seed, chances.store_trouble);
     let digest_key = journal.feed.identity.keys.digest;
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
     let store = Outage::new("the store", clock.clone());
     let watch = Watch::new(config, journal.feed.clone(), store.clone(), clock.clone());
     let random = Mutex::new(StdRng::seed_from_u64(chances.seed));
     let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
+    let chance: Arc<dyn Fn() -> f64 + Send + Sync> = Arc::new(chance);
+    let libraries = ModelLibraries::new(library, injector, clock, chance.clone());
     let with = worker::Collaborators {
         journal,
         oz: Arc::new(wire),
+        libraries,
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
-        chance: Arc::new(chance),
+        chance,
         store,
+        tracer: Tracer::off(),
         tenants: Arc::new(Tenants::default),
     };
     let config = worker::Config {
@@ -204,11 +232,11 @@ fn house(
 
 /// What PostgreSQL's engine does in the background: renews the lease, and learns what other
 /// replicas have written.
-async fn beat(journal: Memory, plug: Arc<CrashInjector>, clock: Clock, lag: Duration) {
+async fn beat(journal: Memory, injector: Arc<FaultInjector>, clock: Clock, lag: Duration) {
     let mut bell = journal.bell();
     loop {
         bell.mark_unchanged();
-        if !plug.is_cut() {
+        if !injector.is_cut_off() {
             journal.pulse();
         }
         tokio::select! {

@@ -12,7 +12,7 @@ use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
 use crate::simulator::lock;
 use crate::simulator::media::Medium;
-use crate::simulator::script::{Outcome, Switches, TooFewMedia};
+use crate::simulator::script::{Outcome, Switches, TooFewMedia, Unlicensed};
 use crate::simulator::world::WorldState;
 
 /// Analyses that one folder may hold: an answer may list them all with the folder.
@@ -97,9 +97,17 @@ pub fn begin(
         if call.on.analyses_forbidden.contains(&asked.kind) {
             return Err(Refusal::forbidden());
         }
+        if asked.kind == AnalysisType::Biometry
+            && call.on.biometry_unlicensed == Unlicensed::Refused
+        {
+            return Err(Refusal::unlicensed());
+        }
         let media = sources(held, &asked, &call.on)?;
         let outcome = outcome(call, held, asked.kind);
-        let ending = settle(call, &asked, &media, outcome)?;
+        let ending = match is_narrowed(&asked, &call.on) {
+            true => settle(call, &asked, &media, outcome)?,
+            false => settle(call, &asked, &suitable(held, asked.kind, &call.on), outcome)?,
+        };
         let jitter_ms = random.below(call.on.processing_jitter_ms);
         let ends = end_time(call, asked.kind, outcome, now + jitter_ms);
         begun.push(Analysis {
@@ -195,14 +203,23 @@ fn sources<'a>(
     on: &Switches,
 ) -> Result<Vec<&'a Medium>, Refusal> {
     let Some(ids) = &asked.source_media else {
-        let suitable = |medium: &&Medium| is_suitable(medium, asked.kind, on);
-        return Ok(folder.media.iter().filter(suitable).collect());
+        return Ok(suitable(folder, asked.kind, on));
     };
     let find = |id: &String| {
         let id = Uuid::try_parse(id).ok();
         folder.media.iter().find(|medium| Some(medium.id) == id).ok_or_else(Refusal::not_exist)
     };
     ids.iter().map(find).collect()
+}
+
+/// Whether an analysis is of the media that the request names.
+fn is_narrowed(asked: &RequestedAnalysis, on: &Switches) -> bool {
+    !(on.source_media_ignored && asked.kind == AnalysisType::Biometry)
+}
+
+/// The media that an analysis takes if its request names none.
+fn suitable<'a>(folder: &'a Folder, kind: AnalysisType, on: &Switches) -> Vec<&'a Medium> {
+    folder.media.iter().filter(|medium| is_suitable(medium, kind, on)).collect()
 }
 
 /// Whether an analysis that names no media takes this one.

@@ -30,6 +30,9 @@ use crate::simulator::world::{World, WorldState};
 /// The only header that carries a token. One of Oz's documents has it in the plural: a misprint.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 
+/// The header that carries a token with the switch `token_header_plural`.
+const PLURAL_TOKEN_HEADER: &str = "X-Forensics-Access-Token";
+
 /// One request to Oz, with everything needed to act on it.
 #[derive(Debug)]
 pub struct ApiCall {
@@ -56,11 +59,18 @@ pub async fn act(call: &ApiCall) -> Result<OzReply, Refusal> {
     if call.route.method_refused {
         return Err(Refusal::not_allowed());
     }
+    if !call.is_spelt_right() {
+        return Err(Refusal::not_exist());
+    }
+    if call.is_barred() {
+        drop(call.authorised()?);
+        return Err(Refusal::forbidden());
+    }
     match call.route.endpoint {
         Login => auth::login(call),
         Refresh => auth::refresh(call),
         SessionToken => auth::session_token(call),
-        Version => Ok(OzReply::Json(200, json!({ "version": "6.0.1", "simulator": true }))),
+        Version => version(call),
         CreateFolder => folders::create(call).await,
         ListFolders => folders::list(call),
         GetFolder => folders::get(call),
@@ -80,10 +90,38 @@ pub async fn act(call: &ApiCall) -> Result<OzReply, Refusal> {
     }
 }
 
+/// `GET /api/version`: its shape is made up, since no document shows it.
+fn version(call: &ApiCall) -> Result<OzReply, Refusal> {
+    if call.on.version_missing {
+        return Err(Refusal::not_exist());
+    }
+    Ok(OzReply::Json(200, json!({ "version": call.on.api_version, "simulator": true })))
+}
+
 impl ApiCall {
     /// The token that the request carries.
     pub fn token(&self) -> Option<&str> {
-        self.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok())
+        let header = if self.on.token_header_plural { PLURAL_TOKEN_HEADER } else { TOKEN_HEADER };
+        self.headers.get(header).and_then(|token| token.to_str().ok())
+    }
+
+    /// Whether the path exists with, or without, its trailing slash.
+    fn is_spelt_right(&self) -> bool {
+        self.route.endpoint == Endpoint::Static || self.on.trailing_slash.fits(self.uri.path())
+    }
+
+    /// Whether the user lacks the right to read or to upload, which the request needs.
+    fn is_barred(&self) -> bool {
+        use Endpoint::*;
+        match self.route.endpoint {
+            ListFolders | GetFolder | ListMedia | GetMedia | ListAnalyses | GetAnalysis => {
+                self.on.reading_forbidden
+            }
+            CreateFolder | AddMedia => self.on.uploading_forbidden,
+            Login | Refresh | SessionToken | Version | DeleteFolder | FolderMetaData
+            | DeleteMedia | MediaMetaData | StartAnalyses | DeleteAnalysis | AnalysisMetaData
+            | AllAnalyses | Static | Unknown => false,
+        }
     }
 
     /// The user of the request's session. A request without a valid session is refused.

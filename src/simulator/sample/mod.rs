@@ -39,9 +39,14 @@ pub fn stranger_jpeg() -> &'static [u8] {
 /// Makes a shot set: a ZIP of JPEG frames, rescaled and recompressed from one picture.
 /// A picture that can't be decoded is packed as it is; the result can't be decoded either.
 pub fn shot_set(picture: &[u8]) -> Vec<u8> {
-    // Most tests begin with this picture, and encoding is slow in debug builds.
+    // Most tests begin with these pictures, and encoding is slow in debug builds.
     static PORTRAIT: LazyLock<Vec<u8>> = LazyLock::new(|| encode_shot_set(portrait_jpeg()));
-    if picture == portrait_jpeg() { PORTRAIT.clone() } else { encode_shot_set(picture) }
+    static STRANGER: LazyLock<Vec<u8>> = LazyLock::new(|| encode_shot_set(stranger_jpeg()));
+    match picture {
+        picture if picture == portrait_jpeg() => PORTRAIT.clone(),
+        picture if picture == stranger_jpeg() => STRANGER.clone(),
+        picture => encode_shot_set(picture),
+    }
 }
 
 /// A folder as an SDK leaves it: a shot set made from a picture, with a passed liveness check.

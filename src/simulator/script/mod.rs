@@ -17,7 +17,7 @@ pub(in crate::simulator) use gateway::GATEWAY;
 pub use gateway::Gateway;
 pub use outcome::Outcome;
 pub use rule::{Action, RequestMatch, Rule};
-pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia};
+pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia, TrailingSlash, Unlicensed};
 pub(in crate::simulator) use unknown::shortened;
 
 /// The only version of the schema.
@@ -179,7 +179,7 @@ then = { drop_after_acting = true }
             ),
             (
                 r#"{"version":1,"switches":{"ttl":1}}"#,
-                "unknown key `ttl`: none of the 44 in docs/simulator.md",
+                "unknown key `ttl`: none of the 54 in docs/simulator.md",
             ),
             (
                 r#"{"version":1,"odd":1}"#,

@@ -27,6 +27,24 @@ pub struct Switches {
     pub analyses_forbidden: Vec<AnalysisType>,
     /// The user may not delete folders, media or analyses: 403, code 9, as for a CLIENT.
     pub deletion_forbidden: bool,
+    /// The user may not read folders, media or analyses: 403, code 9.
+    pub reading_forbidden: bool,
+    /// The user may not create folders or add media: 403, code 9.
+    pub uploading_forbidden: bool,
+    /// How an Oz without a licence for face matching answers.
+    pub biometry_unlicensed: Unlicensed,
+    /// The token is read from `X-Forensics-Access-Token` alone, as one of Oz's documents has it.
+    pub token_header_plural: bool,
+
+    /// The `version` that `GET /api/version` answers.
+    pub api_version: String,
+    /// `GET /api/version` does not exist.
+    pub version_missing: bool,
+    /// How many seconds Oz's clock is ahead of the simulator's, or behind it if negative: shown in
+    /// `Date` headers and in all times of answers.
+    pub clock_offset_seconds: i64,
+    /// Which spelling of a path exists.
+    pub trailing_slash: TrailingSlash,
 
     /// Media that a folder may hold.
     pub folder_files_max: usize,
@@ -59,6 +77,9 @@ pub struct Switches {
     pub confidence_triple: bool,
     /// Biometry with fewer than two media: 400, or an analysis that FAILED.
     pub too_few_media: TooFewMedia,
+    /// Biometry compares all media of the folder, whatever `source_media` names. Answers show the
+    /// named media.
+    pub source_media_ignored: bool,
     /// Biometry over all media of a folder leaves out `photo_id_back`.
     pub photo_id_back_ignored: bool,
     /// How biometry ends if a medium can't be decoded; unset, SUCCESS for a video or a shot set,
@@ -89,6 +110,8 @@ pub struct Switches {
     pub optional_fields_missing: bool,
     /// Media answers lack `meta_data`.
     pub media_meta_data_missing: bool,
+    /// Media answers have an empty `meta_data`.
+    pub media_meta_data_dropped: bool,
     /// Media answers lack `original_name`.
     pub original_name_missing: bool,
     /// Enumerated words are in lower case.
@@ -116,6 +139,43 @@ pub enum LoginCode {
     /// 15, invalid credentials.
     #[default]
     Newer,
+}
+
+/// The answer of an Oz that has no licence for face matching.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlicensed {
+    /// It has the licence.
+    #[default]
+    No,
+    /// A request for biometry is refused: 403, code 9.
+    Refused,
+    /// An analysis that ends as FAILED.
+    Failed,
+}
+
+/// Which spelling of a path exists; the other one is answered with 404, code 10.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrailingSlash {
+    /// Both.
+    #[default]
+    Either,
+    /// Only paths that end in a slash.
+    Required,
+    /// Only paths that end without a slash.
+    Refused,
+}
+
+impl TrailingSlash {
+    /// Whether the path exists in this spelling.
+    pub(in crate::simulator) fn fits(self, path: &str) -> bool {
+        match self {
+            TrailingSlash::Either => true,
+            TrailingSlash::Required => path.ends_with('/'),
+            TrailingSlash::Refused => !path.ends_with('/'),
+        }
+    }
 }
 
 /// The answer to a request for biometry with fewer than two media.
@@ -155,6 +215,14 @@ impl Default for Switches {
             login_code: LoginCode::default(),
             analyses_forbidden: Vec::new(),
             deletion_forbidden: true,
+            reading_forbidden: false,
+            uploading_forbidden: false,
+            biometry_unlicensed: Unlicensed::default(),
+            token_header_plural: false,
+            api_version: "6.0.1".to_owned(),
+            version_missing: false,
+            clock_offset_seconds: 0,
+            trailing_slash: TrailingSlash::default(),
             folder_files_max: 10,
             file_bytes_max: 10 * 1024 * 1024,
             request_bytes_max: 50 * 1024 * 1024,
@@ -170,6 +238,7 @@ impl Default for Switches {
             confidence_spoofing: 0.02,
             confidence_triple: false,
             too_few_media: TooFewMedia::default(),
+            source_media_ignored: false,
             photo_id_back_ignored: false,
             undecodable: None,
             gateway: None,
@@ -183,6 +252,7 @@ impl Default for Switches {
             extra_fields: false,
             optional_fields_missing: false,
             media_meta_data_missing: false,
+            media_meta_data_dropped: false,
             original_name_missing: false,
             lower_case_words: false,
             analysis_id_name: AnalysisIdName::default(),
@@ -200,6 +270,8 @@ const SECONDS_MAX: u64 = 100 * 365 * 24 * 3_600;
 /// Upper bounds of the two switches: media of a folder and bytes of a request are held in memory.
 const FOLDER_FILES_CEILING: usize = 1_000;
 const REQUEST_BYTES_CEILING: usize = 1024 * 1024 * 1024;
+/// Longest version, in bytes.
+const VERSION_BYTES_MAX: usize = 200;
 
 impl Switches {
     /// Checks the ranges; the error names the key.
@@ -209,6 +281,7 @@ impl Switches {
             ("service_ttl_seconds", self.service_ttl_seconds),
             ("processing_ms", self.processing_ms / 1_000),
             ("processing_jitter_ms", self.processing_jitter_ms / 1_000),
+            ("clock_offset_seconds", self.clock_offset_seconds.unsigned_abs()),
         ] {
             if seconds > SECONDS_MAX {
                 return Err(format!("switches.{key}: longer than a hundred years"));
@@ -222,6 +295,9 @@ impl Switches {
             if !(0.0..=1.0).contains(&share) {
                 return Err(format!("switches.{key}: {share} is not within 0 and 1"));
             }
+        }
+        if self.api_version.len() > VERSION_BYTES_MAX {
+            return Err(format!("switches.api_version: over {VERSION_BYTES_MAX} bytes"));
         }
         if self.folder_files_max > FOLDER_FILES_CEILING {
             return Err(format!("switches.folder_files_max: more than {FOLDER_FILES_CEILING}"));

@@ -6,8 +6,10 @@ use reqwest::multipart::Form;
 use serde_json::{Value, json};
 
 use super::client::{Lab, answer, file};
+use crate::simulator::answer::UNLICENSED;
 use crate::simulator::{
-    AnalysisIdName, AnalysisType, Config, Outcome, Script, Switches, TooFewMedia, sample,
+    AnalysisIdName, AnalysisType, Config, Outcome, Script, Switches, TooFewMedia, TrailingSlash,
+    Unlicensed, sample,
 };
 
 async fn analysis(change: impl FnOnce(&mut Switches)) -> Value {
@@ -229,4 +231,128 @@ async fn the_folder_list_may_ignore_the_filter_by_id() {
     assert_eq!(found().await, 1);
     lab.simulator.switch(|on| on.folder_id_filter = false);
     assert_eq!(found().await, 2, "the filter is ignored");
+}
+
+#[tokio::test]
+async fn a_user_may_lack_the_right_to_read_or_to_upload() {
+    let (lab, folder) = Lab::with_folder().await;
+    let path = format!("/api/folders/{folder}");
+    lab.simulator.switch(|on| on.reading_forbidden = true);
+    for path in ["/api/folders/", &path, &format!("{path}/analyses/")] {
+        assert_eq!(answer(lab.get(path)).await.error(), (403, 9), "{path}");
+    }
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+    lab.simulator.switch(|on| {
+        on.reading_forbidden = false;
+        on.uploading_forbidden = true;
+    });
+    assert_eq!(answer(lab.upload(&folder, sample::portrait_jpeg())).await.error(), (403, 9));
+    assert_eq!(answer(lab.post("/api/folders/")).await.error(), (403, 9));
+    answer(lab.get(&path)).await.expect(200);
+    let stranger = lab.http.get(lab.url(&path));
+    assert_eq!(answer(stranger).await.error(), (401, 6), "the session is checked first");
+}
+
+#[tokio::test]
+async fn face_matching_may_be_unlicensed() {
+    let (lab, folder) = Lab::with_folder().await;
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+    lab.simulator.switch(|on| on.biometry_unlicensed = Unlicensed::Failed);
+    let failed = lab.compare(&folder).await;
+    assert_eq!(
+        (&failed["state"], &failed["error_message"]),
+        (&json!("FAILED"), &UNLICENSED.into())
+    );
+    lab.simulator.switch(|on| on.biometry_unlicensed = Unlicensed::Refused);
+    let start = |kind: &str| answer(lab.analyse(&folder, &json!([{ "type": kind }])));
+    assert_eq!(start("biometry").await.error(), (403, 9));
+    start("quality").await.expect(201);
+}
+
+#[tokio::test]
+async fn oz_may_read_the_token_from_the_plural_header() {
+    let lab = Lab::new().await;
+    let plural = || {
+        let request = lab.http.get(lab.url("/api/folders"));
+        request.header("X-Forensics-Access-Token", &lab.token)
+    };
+    assert_eq!(answer(plural()).await.error(), (401, 6));
+    lab.simulator.switch(|on| on.token_header_plural = true);
+    answer(plural()).await.expect(200);
+    assert_eq!(answer(lab.get("/api/folders")).await.error(), (401, 6));
+}
+
+#[tokio::test]
+async fn the_version_may_differ_or_be_missing() {
+    let lab = Lab::new().await;
+    let version = async || answer(lab.http.get(lab.url("/api/version"))).await;
+    assert_eq!(version().await.expect(200)["version"], "6.0.1");
+    lab.simulator.switch(|on| "4.0.8".clone_into(&mut on.api_version));
+    assert_eq!(version().await.expect(200)["version"], "4.0.8");
+    lab.simulator.switch(|on| on.version_missing = true);
+    assert_eq!(version().await.error(), (404, 10));
+}
+
+#[tokio::test]
+async fn one_spelling_of_paths_may_be_missing() {
+    let lab = Lab::new().await;
+    for (spelling, bare, slashed) in
+        [(TrailingSlash::Required, 404, 200), (TrailingSlash::Refused, 200, 404)]
+    {
+        lab.simulator.switch(|on| on.trailing_slash = spelling);
+        for (path, status) in [("/api/folders", bare), ("/api/folders/?limit=1", slashed)] {
+            assert_eq!(answer(lab.get(path)).await.status, status, "{spelling:?} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn oz_s_clock_may_differ_in_headers_and_in_times() {
+    let (lab, folder) = Lab::with_folder().await;
+    let path = format!("/api/folders/{folder}");
+    let times = async || {
+        let answer = answer(lab.get(&path)).await;
+        let date = answer.headers["date"].to_str().expect("text").to_owned();
+        let date = httpdate::parse_http_date(&date).expect("a date");
+        let date = date.duration_since(std::time::UNIX_EPOCH).expect("since 1970").as_secs();
+        (date as i64, answer.expect(200)["time_created"].as_f64().expect("a time"))
+    };
+    let (date, created) = times().await;
+    for offset in [900, -900] {
+        lab.simulator.switch(|on| on.clock_offset_seconds = offset);
+        let (other_date, other_created) = times().await;
+        assert!((other_date - date - offset).abs() < 60, "{offset}");
+        assert!((other_created - created - offset as f64).abs() < 1e-3, "{offset}");
+    }
+    lab.simulator.switch(|on| on.clock_offset_seconds = 0);
+    lab.simulator.skip(Duration::from_secs(3_600));
+    assert!(times().await.0 >= date + 3_600, "headers show skipped time too");
+}
+
+#[tokio::test]
+async fn the_metadata_of_media_may_be_dropped() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator.switch(|on| on.media_meta_data_dropped = true);
+    let photo = answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+    assert_eq!(photo[0]["meta_data"], json!({}));
+}
+
+#[tokio::test]
+async fn named_media_may_be_ignored() {
+    for (ignored, expected) in [(false, "SUCCESS"), (true, "DECLINED")] {
+        let (lab, folder) = Lab::with_folder().await;
+        lab.simulator.switch(|on| on.source_media_ignored = ignored);
+        let held = lab.simulator.folder(&folder).expect("the folder is there");
+        let added = |answer: Value| answer[0]["media_id"].clone();
+        let photo = added(answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201));
+        answer(lab.upload(&folder, sample::stranger_jpeg())).await.expect(201);
+        let named = json!([held.media[0].media_id, photo]);
+        let asked = json!([{ "type": "biometry", "source_media": named }]);
+        let started = answer(lab.analyse(&folder, &asked)).await.expect(201);
+        let id = started[0]["analyse_id"].as_str().expect("an id").to_owned();
+        lab.simulator.skip(Duration::from_secs(60));
+        let ended = answer(lab.get(&format!("/api/analyses/{id}"))).await.expect(200);
+        assert_eq!(ended["resolution"], expected);
+        assert_eq!(ended["source_media"].as_array().map(Vec::len), Some(2));
+    }
 }

@@ -1,13 +1,17 @@
 //! Following one match: each update once and in order, wherever the watcher begins.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::FutureExt;
 
 use super::{DrivenMatch, HEARTBEAT, Harness, MICROSECOND, events_to_the_end, name, settle, soon};
 use crate::{
     domain::{Progress, Sequence},
-    journal::suite::facts::{finished, match_id, started, trouble, uploaded},
+    journal::{
+        Error,
+        suite::facts::{finished, match_id, started, trouble, uploaded},
+    },
+    metrics::Invariant,
     watch::{Ended, Follow, Update},
 };
 
@@ -327,4 +331,18 @@ async fn an_erased_match_ends_its_watches_as_absent() {
     for watch in [&mut watch, &mut behind] {
         assert_eq!([next(watch).await, next(watch).await], [Shown::Ended("absent"), Over]);
     }
+}
+
+#[tokio::test]
+async fn a_store_whose_events_contradict_each_other_breaks_a_promise() {
+    let house = Harness::started().await;
+    let damaged = house.replica();
+    let (mut m, _) = live(&house).await;
+    m.append(started("a")).await;
+    damaged.faults.is_damaged.store(true, Ordering::Relaxed);
+    let refused = damaged.watch.follow(m.id(), Sequence::ZERO, false).await.err();
+    assert!(matches!(refused, Some(Ended::Journal(Error::Corrupt(_)))), "{refused:?}");
+    let broken =
+        |house: &Harness| Invariant::ALL.map(|invariant| house.watch.invariants().count(invariant));
+    assert_eq!((broken(&damaged), broken(&house)), ([1, 0, 0], [0, 0, 0]));
 }

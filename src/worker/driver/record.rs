@@ -8,6 +8,7 @@ use tracing::{error, info};
 use crate::{
     domain::{Event, MatchError, Reason, Recorded, event::Failed, state},
     journal::{self, Appended},
+    metrics::{Invariant, Phase},
     worker::driver::{Driver, DriverEnd, Flow, UNWRITABLE},
 };
 
@@ -25,9 +26,12 @@ impl Driver {
                     Ok(flow) => return flow,
                     Err(failure) => failure,
                 },
-                Ok(Appended::Lost) => return self.lost(),
+                Ok(Appended::Lost) => {
+                    self.context.metrics.fenced_writes.inc();
+                    return self.lost();
+                }
                 Ok(Appended::Taken) => {
-                    info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
+                    info!(match.id = %self.m.id, trace_id = self.trace_id(), "analysis not adopted: another match owns it");
                     self.volatile.analysis_belongs_to_another(&self.m, self.context.clock.now());
                     return Flow::On;
                 }
@@ -47,7 +51,7 @@ impl Driver {
     /// An event that the store refuses for good ends its match, with an error in our own words
     /// only. If the store refuses that as well, the match is left as it is until the next start.
     async fn fail_unwritable(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
-        error!(match.id = %self.m.id, error = %source, "event refused by the store for good");
+        error!(match.id = %self.m.id, trace_id = self.trace_id(), error = %source, "event refused by the store for good");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
         if is_last_resort {
             self.end = DriverEnd::Kept;
@@ -79,16 +83,45 @@ impl Driver {
             Err(illegal) => {
                 error!(
                     match.id = %self.m.id,
+                    trace_id = self.trace_id(),
                     error = illegal.to_string(),
                     "event illegal for the match: the journal contradicts the core"
                 );
+                self.context.invariants.violated(Invariant::EventOrder);
                 return Flow::Over;
             }
         }
+        self.count(&recorded.event);
         if self.m.is_safe() {
             self.handle.drop_photo();
         }
         self.log(&recorded.event);
+        self.trace_event(&recorded.event);
         if self.m.has_ended() { Flow::Over } else { Flow::On }
+    }
+
+    /// Counts the match after an event: its state, the phase that the event ends, its end.
+    fn count(&mut self, event: &Event) {
+        let (metrics, now) = (&self.context.metrics, self.m.update_time);
+        let ends = match event {
+            Event::PhotoUploaded(_) => Some(Phase::Uploaded),
+            Event::Finished(_) => Some(Phase::Analysed),
+            Event::Accepted(_)
+            | Event::AnalysisStarted(_)
+            | Event::AttemptFailed(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_)
+            | Event::Unknown(_) => None,
+        };
+        if let Some(phase) = ends {
+            if let Some(since) = self.phase_since {
+                metrics.phase(phase, now.since(since));
+            }
+            self.phase_since = Some(now);
+        }
+        metrics.moved(&mut self.counted, &self.m);
+        if self.m.has_ended() {
+            metrics.ended(&self.m);
+        }
     }
 }

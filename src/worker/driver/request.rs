@@ -7,14 +7,17 @@ use tracing::{debug, warn};
 
 use crate::{
     domain::{
-        Ask, Deferred, Failure, FailureKind, Moment, OzResult, Progress, Reply, Settled, Timestamp,
-        adoptable_analyses, fair_queue, held_back, is_biometry_poll, request_traits, settle,
+        Ask, Cause, Deferred, Event, Failure, FailureKind, Moment, OzResult, Progress, Reply,
+        Settled, Timestamp, adoptable_analyses, fair_queue, held_back, is_biometry_poll,
+        request_traits, settle,
         volatile::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
     },
     journal::{self, ClaimStatus},
+    metrics::PollResult,
     worker::{
-        driver::{Driver, Flow, STORE_PAUSE, log::OzTrouble},
+        driver::{Driver, Flow, STORE_PAUSE, log::Trouble},
         limiter::SendPermit,
+        photo_memory::Photo,
     },
 };
 
@@ -25,12 +28,14 @@ const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadl
 /// last. A replica that takes the match over looks for the photo before it sends it.
 const CLAIM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The outcome of a request to Oz.
-enum Answered {
+/// The outcome of a request to Oz, or to the photo library.
+pub(super) enum Answered {
     /// It was answered, or failed.
     Settled(OzResult),
     /// It was held back, and not sent.
     HeldBack(Deferred),
+    /// It was not sent, because the upload that would follow it would be held back.
+    UploadHeldBack(Deferred),
     /// It was not sent: the claim doesn't allow it at present.
     NotEntitled,
     /// It was given up in flight, because the claim allows it no more.
@@ -45,16 +50,27 @@ enum Answered {
 impl Driver {
     pub(super) async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Flow {
         self.credentials_version = self.context.oz.credentials_version();
-        let outcome = match self.perform(&ask, asked).await {
+        let answered = match &ask {
+            Ask::ReadReference { key } => self.read_reference(key, &ask, asked).await,
+            Ask::ReadFolder { .. }
+            | Ask::UploadPhoto { .. }
+            | Ask::StartAnalyses { .. }
+            | Ask::ReadAnalysis { .. } => self.perform(&ask, asked).await,
+        };
+        let outcome = match answered {
             Answered::Settled(outcome) => outcome,
             Answered::HeldBack(hold) => return self.held_back(&ask, &hold).await,
+            Answered::UploadHeldBack(hold) => {
+                return self.held_back(&self.next_upload(), &hold).await;
+            }
             Answered::NotEntitled => return Flow::On,
             Answered::NoLongerEntitled => {
                 self.volatile.upload_given_up(self.context.clock.now());
+                self.drop_unneeded_reference();
                 return Flow::On;
             }
             Answered::CutShort(unanswered) => {
-                self.volatile.cut_short(unanswered, &self.context.policy);
+                self.volatile.cut_short(unanswered, &self.context.policy.now());
                 return Flow::On;
             }
             Answered::Abandoned => return self.leave(),
@@ -75,7 +91,8 @@ impl Driver {
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.context.clock, ask.kind().changes_oz());
         let traits = request_traits(&self.m, &self.volatile, ask, asked);
-        let cost = self.cost(ask);
+        let (cost, steady) = (self.cost(ask), clock.steady());
+        let queued = steady.now();
         let permit = tokio::select! {
             biased;
             () = self.leaving() => return Answered::Abandoned,
@@ -90,6 +107,7 @@ impl Driver {
             return Answered::NotEntitled;
         }
         let sent = clock.now();
+        self.context.metrics.queue_wait(self.tenant(), steady.now().since(queued));
         tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => Answered::Abandoned,
@@ -104,11 +122,21 @@ impl Driver {
 
     /// What the request costs the tenant while requests wait.
     fn cost(&self, ask: &Ask) -> u32 {
-        let photo = match ask {
-            Ask::UploadPhoto { .. } => self.handle.photo(),
-            Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
-        };
-        fair_queue::cost(photo.map_or(0, |photo| photo.bytes_count()))
+        fair_queue::cost(self.photo_for(ask).map_or(0, |photo| photo.bytes_count()))
+    }
+
+    /// The photo that goes with the request.
+    fn photo_for(&self, ask: &Ask) -> Option<Photo> {
+        match ask {
+            Ask::UploadPhoto { .. } => match &self.reference {
+                Some(reference) => Some(reference.photo().clone()),
+                None => self.handle.photo(),
+            },
+            Ask::ReadFolder { .. }
+            | Ask::StartAnalyses { .. }
+            | Ask::ReadAnalysis { .. }
+            | Ask::ReadReference { .. } => None,
+        }
     }
 
     /// Resolves once the claim doesn't allow a request any more. Only an upload may last longer
@@ -120,13 +148,13 @@ impl Driver {
     }
 
     /// Until when a request may wait to be sent: until the deadline; a last look some time longer.
-    fn sent_by(&self, asked: Timestamp) -> Timestamp {
+    pub(super) fn sent_by(&self, asked: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
         if asked < deadline { deadline } else { asked.after(LAST_LOOK_WAIT_MAX) }
     }
 
     /// The outcome of a request that was not sent in time. It says nothing about Oz.
-    fn unsent(&self, asked: Timestamp) -> Answered {
+    pub(super) fn unsent(&self, asked: Timestamp) -> Answered {
         let until = self.context.clock.now();
         match asked < self.m.deadline() {
             true => Answered::CutShort(Duration::ZERO),
@@ -154,13 +182,11 @@ impl Driver {
 
     /// Sends the request, and reports its outcome to the circuit breaker.
     async fn send(&self, ask: &Ask, permit: SendPermit<'_>) -> Answered {
-        let photo = match ask {
-            Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
-            Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
-        };
+        let photo = self.photo_for(ask).map(|photo| photo.bytes());
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
         let sent = |bytes_sent| self.report_progress(bytes_sent, bytes_total);
-        let outcome = self.context.oz.perform(ask, photo, &sent).await;
+        let trace = self.ask_trace(ask);
+        let outcome = self.context.oz.perform(ask, photo, &sent, trace).await;
         if let Some(deferred) = self.withheld(&outcome) {
             // Nothing was sent, so it says nothing about Oz: the permit is dropped unreported.
             return Answered::HeldBack(deferred);
@@ -170,7 +196,7 @@ impl Driver {
     }
 
     /// Whether the claim allows a request. A lent claim allows no upload.
-    fn is_entitled(&self, ask: &Ask) -> bool {
+    pub(super) fn is_entitled(&self, ask: &Ask) -> bool {
         match self.context.writer.claim_status(self.claim) {
             ClaimStatus::Held => true,
             ClaimStatus::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
@@ -205,10 +231,11 @@ impl Driver {
     }
 
     async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Flow {
-        debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
-        self.trouble = hold.why.as_ref().map(|failure| OzTrouble::of(failure, true));
+        debug!(match.id = %self.m.id, trace_id = self.trace_id(), oz.ask = ask.kind().name(), "request held back");
+        self.trouble = hold.why.as_ref().map(|failure| Trouble::of(failure, true));
         let (now, policy) = (self.context.clock.now(), self.policy());
         let settled = held_back(&self.m, &mut self.volatile, ask, hold, now, &policy);
+        self.drop_unneeded_reference();
         self.follow(settled).await
     }
 
@@ -216,17 +243,41 @@ impl Driver {
         let chance = (self.context.chance)();
         let moment = Moment { asked, now: self.context.clock.now(), chance };
         self.note(ask, &outcome, moment);
-        self.trouble = outcome.as_ref().err().map(|failure| OzTrouble::of(failure, false));
+        let cause = outcome.as_ref().err().map(|failure| failure.kind.cause());
+        self.trace_poll(ask, &outcome, moment);
+        self.trouble = outcome.as_ref().err().map(|failure| Trouble::of(failure, false));
         let policy = self.policy();
         let settled = settle(&self.m, &mut self.volatile, ask, outcome, moment, &policy);
+        self.drop_unneeded_reference();
+        self.count_request(ask, cause, &settled);
         self.follow(settled).await
+    }
+
+    fn count_request(&self, ask: &Ask, cause: Option<Cause>, settled: &Settled) {
+        let metrics = &self.context.metrics;
+        // The reason of a match that has failed says more than the cause of its last request.
+        let ends = matches!(settled.event, Some(Event::Failed(_)));
+        if let Some(cause) = cause
+            && !ends
+        {
+            metrics.attempt_failed(cause);
+        }
+        if matches!(ask, Ask::ReadAnalysis { .. }) {
+            metrics.polled(match (cause, &settled.event) {
+                (Some(_), _) => PollResult::Failed,
+                (None, Some(_)) => PollResult::Over,
+                (None, None) => PollResult::Processing,
+            });
+        }
     }
 
     /// Reports what the core has settled, and writes its event if there is one.
     async fn follow(&mut self, Settled { event, duplicates }: Settled) -> Flow {
         if duplicates > 0 {
+            self.context.metrics.duplicates.inc_by(duplicates as u64);
             warn!(
                 match.id = %self.m.id,
+                trace_id = self.trace_id(),
                 duplicates,
                 "duplicates at Oz ignored: photos or analyses beyond the adopted ones"
             );

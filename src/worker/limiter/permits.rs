@@ -8,6 +8,7 @@
 pub struct PermitCount {
     /// The permits of all replicas together.
     all: usize,
+    replicas: usize,
     share: usize,
     taken: usize,
 }
@@ -16,12 +17,17 @@ impl PermitCount {
     /// This many permits, and at least one, for the only replica.
     pub fn new(all: usize) -> Self {
         let all = all.max(1);
-        Self { all, share: all, taken: 0 }
+        Self { all, replicas: 1, share: all, taken: 0 }
     }
 
     /// Whether a permit is free.
     pub fn has_free(&self) -> bool {
         self.taken < self.share
+    }
+
+    /// How many permits are taken.
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Takes a free permit.
@@ -37,7 +43,14 @@ impl PermitCount {
     /// Keeps to the share of one among `replicas` replicas, and to at least one permit: a replica
     /// without a permit would hold its matches in vain.
     pub fn share_among(&mut self, replicas: usize) {
-        self.share = (self.all / replicas.max(1)).max(1);
+        self.replicas = replicas.max(1);
+        self.share = (self.all / self.replicas).max(1);
+    }
+
+    /// Sets the permits of all replicas together.
+    pub fn set_all(&mut self, all: usize) {
+        self.all = all.max(1);
+        self.share_among(self.replicas);
     }
 }
 
@@ -75,6 +88,17 @@ mod tests {
         }
         permits.give_back();
         assert_eq!(takes_all(&mut permits), 1);
+    }
+
+    #[test]
+    fn a_new_number_of_permits_is_shared_as_the_old_one_was() {
+        let mut permits = PermitCount::new(10);
+        permits.share_among(2);
+        assert_eq!(takes_all(&mut permits), 5);
+        permits.set_all(16);
+        assert_eq!(takes_all(&mut permits), 3);
+        permits.set_all(4);
+        assert!(!permits.has_free());
     }
 
     #[test]

@@ -421,6 +421,73 @@ async fn waiters_that_leave_lose_no_permit() {
     }
 }
 
+#[tokio::test]
+async fn a_new_rate_holds_at_once_for_a_request_that_waits() {
+    let (limiter, hand) = limited(100, 1);
+    limiter.asks().await.unwrap().report(&up());
+    let mut next = Box::pin(limiter.asks());
+    assert!(poll!(&mut next).is_pending());
+    hand.advance(Duration::from_millis(100));
+    limiter.set_limits(OzLimits { requests_max: 100, rate_max: NonZeroU32::new(2) });
+    assert!(poll!(&mut next).is_pending(), "a tenth of a request is saved up");
+    hand.advance(Duration::from_millis(450));
+    assert!(next.now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn a_new_number_of_permits_holds_at_once_and_takes_none_back() {
+    let (limiter, _hand) = limiter(1);
+    let under_way = limiter.asks().await.unwrap();
+    let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(limiter.asks())).collect();
+    for waiter in &mut waiters {
+        assert!(poll!(waiter).is_pending());
+    }
+    limiter.set_limits(OzLimits { requests_max: 3, rate_max: None });
+    let second = waiters.remove(0).now_or_never().expect("there is a permit");
+    let third = waiters.remove(0).now_or_never().expect("there is a permit");
+    limiter.set_limits(OzLimits { requests_max: 1, rate_max: None });
+    drop((second, third));
+    assert!(poll!(&mut waiters[0]).is_pending(), "one is under way");
+    drop(under_way);
+    assert!(waiters.remove(0).now_or_never().is_some());
+}
+
+/// A rate may be set or lifted whatever the requests do at that moment: granted and not yet sent,
+/// waiting for a token, waiting for a permit, or about to leave.
+#[tokio::test]
+async fn setting_and_lifting_a_rate_loses_and_doubles_no_permit() {
+    let limits = |rate| OzLimits { requests_max: 3, rate_max: NonZeroU32::new(rate) };
+    for (before, after) in [(0, 1), (1, 0), (1, 5)] {
+        for polled_again in [false, true] {
+            let (limiter, hand) = limiter_with(limits(before));
+            let under_way: Vec<_> = (0..3).map(|_| limiter.asks().now_or_never()).collect();
+            let mut waiters: Vec<_> = (0..8).map(|_| Box::pin(limiter.asks())).collect();
+            for waiter in &mut waiters {
+                assert!(poll!(waiter).is_pending());
+            }
+            // Some are granted their permits, of which they don't know yet.
+            drop(under_way);
+            limiter.set_limits(limits(after));
+            let mut sent = Vec::new();
+            if polled_again {
+                for waiter in &mut waiters {
+                    if let task::Poll::Ready(permit) = poll!(waiter) {
+                        sent.push(permit.unwrap());
+                    }
+                }
+            }
+            assert!(sent.len() <= 3);
+            drop((sent, waiters));
+            let mut free = Vec::new();
+            for _ in 0..10 {
+                hand.advance(Duration::from_secs(10));
+                free.extend(limiter.asks().now_or_never());
+            }
+            assert_eq!(free.len(), 3, "from {before} to {after} a second, {polled_again}");
+        }
+    }
+}
+
 /// Counts how often a waiter is woken.
 #[derive(Default)]
 struct Wakes(AtomicUsize);

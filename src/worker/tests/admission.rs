@@ -24,6 +24,29 @@ async fn no_more_matches_are_under_way_than_the_settings_allow() {
 }
 
 #[tokio::test]
+async fn the_limit_of_matches_and_the_retention_may_change_while_it_works() {
+    let house = Harness::new();
+    let admitted = [house.admit(naming_a_medium()).await, house.admit(naming_a_medium()).await];
+    let limits = |unfinished_max| LiveLimits {
+        retention: CONFIG.policy.retention * 3,
+        unfinished_max,
+        oz: CONFIG.oz,
+    };
+    house.worker.change(limits(3));
+    house.admit(naming_a_medium()).await;
+    house.worker.change(limits(1));
+    let refused = house.worker.admit(naming_a_medium(), None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Overloaded(Limit::UnfinishedMatches)), "{refused}");
+    assert_eq!(house.worker.unfinished(), 3, "those that were admitted go on");
+    let key = Key::Match(admitted[0].id);
+    let CancelledAs::Now(m) = house.worker.cancel(&admitted[0].spec.tenant, &key).await.unwrap()
+    else {
+        panic!("it is cancelled");
+    };
+    assert_eq!(m.expire_time.unwrap().since(m.end_time.unwrap()), CONFIG.policy.retention * 3);
+}
+
+#[tokio::test]
 async fn a_photo_leaves_memory_once_oz_has_it() {
     let mut house = Harness::new();
     house.admit(spec()).await;

@@ -83,6 +83,7 @@ fn processing(ask: &Ask) -> Reply {
             Reply::Started(vec![analysis(folder_id.to_string().parse().unwrap())])
         }
         Ask::ReadAnalysis { analysis_id } => Reply::Analysis(analysis(analysis_id.clone())),
+        Ask::ReadReference { .. } => panic!("Oz has no library"),
     }
 }
 

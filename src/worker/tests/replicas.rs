@@ -1,6 +1,12 @@
 //! Drivers and standbys among several replicas at one store.
 
+use uuid::Uuid;
+
 use super::*;
+use crate::{
+    domain::event::Unknown,
+    journal::{Appended, Claim},
+};
 
 #[tokio::test]
 async fn a_driver_asks_nothing_while_its_claim_is_unsure_and_resumes_once_it_is_held() {
@@ -203,6 +209,78 @@ async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erase
     house.pass(Duration::from_secs(60), &[&house, &other]).await;
     house.is_quiet();
     other.is_quiet();
+}
+
+/// A replica of a later version that holds a match which needs its photo.
+struct LaterReplica {
+    journal: Memory,
+    claim: Claim,
+}
+
+impl LaterReplica {
+    async fn beside(house: &Harness) -> Self {
+        let journal = house.replica().journal;
+        let admitted = journal.admit(MatchId::from_uuid(Uuid::from_u128(1)), repeatable().into());
+        match admitted.await.unwrap() {
+            Admitted::New(_, claim) => Self { journal, claim },
+            Admitted::Known(m) => panic!("{} is known", m.id),
+        }
+    }
+
+    /// Writes an event that this version doesn't know.
+    async fn write(&self) {
+        let event = Event::Unknown(Unknown::default());
+        let written = self.journal.append(self.claim, Sequence::FIRST, event).await;
+        assert!(matches!(written, Ok(Appended::Done(_))), "{written:?}");
+    }
+}
+
+/// Asserts that a replica drops all photos, and sends nothing to Oz.
+async fn drops_its_photos(house: &mut Harness) {
+    let photos = || house.worker.photo_memory().photos();
+    eventually("no photo is held", || async { photos() == 0 }).await;
+    assert_eq!(house.worker.photo_memory().bytes(), 0);
+    house.is_quiet();
+}
+
+#[tokio::test]
+async fn the_photo_of_a_match_is_dropped_at_an_event_of_a_later_version() {
+    let mut house = Harness::shared();
+    let later = LaterReplica::beside(&house).await;
+    house.admit(repeatable()).await;
+    assert_eq!(house.worker.photo_memory().photos(), 1);
+    later.write().await;
+    house.journal.pulse();
+    drops_its_photos(&mut house).await;
+}
+
+#[tokio::test]
+async fn the_photo_of_a_match_of_a_later_version_is_dropped_when_the_match_could_be_claimed() {
+    let mut house = Harness::shared();
+    house.worker.start().await.unwrap();
+    let later = LaterReplica::beside(&house).await;
+    house.admit(repeatable()).await;
+    house.pass(Duration::from_secs(5), &[&house]).await;
+    assert_eq!(house.worker.photo_memory().photos(), 1);
+    later.write().await;
+    later.journal.leave().await;
+    // It asks which matches it may claim, and reads no events meanwhile.
+    house.pass(Duration::from_secs(8), &[]).await;
+    drops_its_photos(&mut house).await;
+}
+
+#[tokio::test]
+async fn a_photo_is_dropped_if_an_event_of_a_later_version_comes_just_before_its_standby() {
+    let mut house = Harness::shared();
+    let later = LaterReplica::beside(&house).await;
+    let journal = house.journal.clone();
+    let meanwhile = async move {
+        later.write().await;
+        journal.pulse();
+    };
+    *lock(&house.faults.meanwhile) = Some(Box::pin(meanwhile));
+    house.admit(repeatable()).await;
+    drops_its_photos(&mut house).await;
 }
 
 /// How often a replica asks the store in a minute, with so many photos of matches that another

@@ -170,7 +170,7 @@ impl Caller {
                 }
             }
         }
-        assert!(course.history.has_closed(), "the stream ends before the closing update");
+        course.history.checker().check_end();
         Ok(())
     }
 
@@ -184,10 +184,10 @@ impl Caller {
         let Some(last) = history.last() else { return Ok(()) };
         let replicas = self.service.borrow().replicas.len();
         if replicas == 1 || self.random.random_bool(0.5) {
-            return look(&mut here.client.clone(), last).await;
+            return look(&mut here.client.clone(), history, last).await;
         }
         let Some(mut there) = self.connect_to_some_replica().await else { return Ok(()) };
-        if let Err(status) = look(&mut there.client, last).await {
+        if let Err(status) = look(&mut there.client, history, last).await {
             self.check_failure(there.number, there.start_count, &status).await;
         }
         Ok(())
@@ -282,8 +282,12 @@ async fn next(updates: &mut Streaming<MatchUpdate>) -> Result<Option<MatchUpdate
     timeout(PATIENCE, updates.message()).await.expect("the match makes progress")
 }
 
-async fn look(client: &mut Client, last: &MatchUpdate) -> Result<(), Status> {
+async fn look(
+    client: &mut Client,
+    history: &WatcherHistory,
+    last: &MatchUpdate,
+) -> Result<(), Status> {
     let m = client.get_match(get(&last.match_id)).await?.into_inner();
-    assert!(m.sequence >= last.sequence, "behind {}: {m:?}", last.sequence);
+    history.checker().check_read(m.sequence);
     Ok(())
 }

@@ -9,6 +9,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     canary::FILE_NAME,
+    library,
     support::{folder_media_request, request, with_request_id},
 };
 
@@ -61,17 +62,20 @@ impl RequestedMatch {
             let resolution = if is_alike { Resolution::Success } else { Resolution::Declined };
             (End::Verdict(resolution), 2, 1 + usize::from(is_reported))
         };
-        let mut request =
-            if is_upload { upload(photo, liveness, oz) } else { folder_media(photo, oz) };
+        let mut request = match (is_upload, random.random_bool(0.4)) {
+            (true, false) => upload(photo, liveness, oz),
+            (true, true) => by_key(is_alike, upload(photo, liveness, oz)),
+            (false, _) => folder_media(photo, oz),
+        };
         request.set_liveness_policy(policy);
         let request = with_request_id(request_id, request);
         Self { request, end, media, analyses, cancel: some_moment(random) }
     }
 
-    /// Whether the caller brings the photo.
+    /// Whether the photo is uploaded: the caller brings it, or the library has it.
     pub fn is_upload(&self) -> bool {
         let photo = self.request.photo.as_ref().expect("a photo");
-        matches!(photo.source, Some(Source::Content(_)))
+        matches!(photo.source, Some(Source::Content(_) | Source::ReferenceKey(_)))
     }
 
     /// Whether the photo must not be sent before liveness has passed.
@@ -128,6 +132,14 @@ fn upload(photo: &'static [u8], liveness: Option<LivenessSeed>, oz: &Simulator) 
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.liveness = liveness;
     request(&oz.add_folder(seed), Bytes::from_static(photo))
+}
+
+/// The same match, with its photo in the library.
+fn by_key(is_alike: bool, mut request: MatchRequest) -> MatchRequest {
+    let key = if is_alike { library::key() } else { library::strangers_key() };
+    let photo = request.photo.as_mut().expect("a photo");
+    photo.source = Some(Source::ReferenceKey(key));
+    request
 }
 
 /// A match whose photo the folder holds already.

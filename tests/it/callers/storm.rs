@@ -8,7 +8,12 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     canary,
-    support::{PATIENCE, rule},
+    library::Photos,
+    oz_faults::{
+        DROP_AFTER_ACTING, DROP_BEFORE_ACTING, HTML_502_AFTER_ACTING, STATUS_429_WITH_RETRY_AFTER,
+        STATUS_500, TRUNCATE,
+    },
+    support::{PATIENCE, rule, then},
 };
 
 /// The probability of each of Oz's faults, per request.
@@ -27,6 +32,8 @@ const UPDATES_MAX: u64 = 40;
 #[derive(Debug)]
 pub struct StormState {
     pub oz: Simulator,
+    /// The photo library of all replicas.
+    pub photos: Photos,
     service: watch::Sender<Service>,
     updates: watch::Sender<u64>,
 }
@@ -64,7 +71,8 @@ impl StormState {
     pub fn new(oz: Simulator, replicas: usize) -> Self {
         let service =
             Service { replicas: vec![ReplicaAddress::default(); replicas], ..Service::default() };
-        Self { oz, service: watch::Sender::new(service), updates: watch::Sender::default() }
+        let service = watch::Sender::new(service);
+        Self { oz, photos: Photos::new(), service, updates: watch::Sender::default() }
     }
 
     /// The service's state, and its changes.
@@ -142,13 +150,14 @@ pub async fn faulty_oz(seed: u64) -> Simulator {
         switches.processing_jitter_ms = PROCESSING_MS;
     });
     let faults = [
-        json!({"drop_after_acting": true}),
-        json!({"drop_before_acting": true}),
-        json!({"status": 500}),
-        json!({"status": 502, "act": true}),
-        json!({"status": 429, "retry_after": "0"}),
-        json!({"truncate_bytes": 9}),
+        DROP_AFTER_ACTING,
+        DROP_BEFORE_ACTING,
+        STATUS_500,
+        HTML_502_AFTER_ACTING,
+        STATUS_429_WITH_RETRY_AFTER,
+        TRUNCATE,
     ];
-    oz.script(faults.map(|then| rule(json!({"match": {"probability": FAULTS}, "then": then}))));
+    let when = json!({"probability": FAULTS});
+    oz.script(faults.map(|fault| rule(json!({"match": when, "then": then(&fault)}))));
     oz
 }

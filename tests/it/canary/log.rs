@@ -46,8 +46,17 @@ pub struct Log {
 }
 
 /// Searches another process's log to its end.
-pub fn search_log(mut log: impl Read) -> Log {
-    let (mut search, mut piece) = (Search::default(), vec![0; PIECE_BYTES]);
+pub fn search_log(log: impl Read) -> Log {
+    search_by(Search::default(), log)
+}
+
+/// Searches a file of a store.
+pub fn search_stored(file: impl Read) -> Log {
+    search_by(Search::of_store(), file)
+}
+
+fn search_by(mut search: Search, mut log: impl Read) -> Log {
+    let mut piece = vec![0; PIECE_BYTES];
     let (mut bytes, mut secret) = (0, None);
     loop {
         match log.read(&mut piece) {

@@ -11,6 +11,8 @@ pub const PHOTO: &str = "canary-of-the-photo-8f14e45f";
 pub const FILE_NAME: &str = "canary-of-the-file-name-c9f0f895";
 pub const PASSWORD: &str = "canary-of-the-password-45c48cce";
 pub const SERVICE_TOKEN: &str = "canary-of-the-token-d3d94468";
+/// A part of keys of the photo library. Unlike the others it is stored with its match.
+pub const KEY: &str = "canary-of-the-key-1679091c";
 
 /// Larger photos get no canary: they test the size limit, and stretches of the sample pictures are
 /// found anyway.
@@ -36,6 +38,7 @@ pub enum Secret {
     FileName,
     Password,
     Token,
+    Key,
 }
 
 impl fmt::Display for Secret {
@@ -45,6 +48,7 @@ impl fmt::Display for Secret {
             Self::FileName => "a file's name",
             Self::Password => "a password",
             Self::Token => "a token",
+            Self::Key => "a key of the photo library",
         })
     }
 }
@@ -71,13 +75,20 @@ pub fn marked(photo: Bytes) -> Bytes {
 pub struct Search {
     /// The end of the earlier pieces: a canary may span two pieces.
     seen: Vec<u8>,
+    /// Whether keys of the photo library may be there.
+    may_hold_keys: bool,
 }
 
 impl Search {
+    /// A search through a store, where the keys of its matches are.
+    pub fn of_store() -> Self {
+        Self { may_hold_keys: true, ..Self::default() }
+    }
+
     /// Searches the next piece, together with the end of the earlier ones.
     pub fn feed(&mut self, piece: &[u8]) -> Option<Secret> {
         self.seen.extend_from_slice(piece);
-        let found = search(&self.seen);
+        let found = first(&self.seen, |secret| !self.may_hold_keys || secret != Secret::Key);
         let end = self.seen.len().saturating_sub(NEEDLES.longest - 1);
         self.seen.drain(..end);
         found
@@ -86,9 +97,14 @@ impl Search {
 
 /// Searches a whole text.
 pub fn search(text: &[u8]) -> Option<Secret> {
-    let found = NEEDLES.automaton.find(text);
-    let named = found.map(|needle| NEEDLES.secrets[needle.pattern().as_usize()]);
-    named.or_else(|| holds_token(text).then_some(Secret::Token))
+    first(text, |_| true)
+}
+
+/// The first secret in a text that counts.
+fn first(text: &[u8], counts: impl Fn(Secret) -> bool) -> Option<Secret> {
+    let found = NEEDLES.automaton.find_iter(text);
+    let mut named = found.map(|needle| NEEDLES.secrets[needle.pattern().as_usize()]);
+    named.find(|secret| counts(*secret)).or_else(|| holds_token(text).then_some(Secret::Token))
 }
 
 /// Whether the text holds `TOKEN_DIGITS` hexadecimal digits in a row. Such a row covers a multiple
@@ -123,6 +139,7 @@ static NEEDLES: LazyLock<Needles> = LazyLock::new(|| {
         (Secret::FileName, FILE_NAME),
         (Secret::Password, PASSWORD),
         (Secret::Token, SERVICE_TOKEN),
+        (Secret::Key, KEY),
     ];
     let words = words.map(|(secret, word)| (secret, word.as_bytes()));
     let pictures = [sample::portrait_jpeg(), sample::stranger_jpeg(), sample::portrait_png()];

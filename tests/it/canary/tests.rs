@@ -19,9 +19,9 @@ use tower::Service;
 
 use crate::{
     canary::{
-        Findings, Inspection, Searched,
+        Findings, Inspection, Searched, holds_key,
         log::{search_log, subscriber},
-        needles::{self, FILE_NAME, PASSWORD, PHOTO, SERVICE_TOKEN, Search, Secret},
+        needles::{self, FILE_NAME, KEY, PASSWORD, PHOTO, SERVICE_TOKEN, Search, Secret},
         search_journal, thread_name,
     },
     support::{JOURNAL, portrait, portrait_request},
@@ -32,13 +32,14 @@ fn token() -> String {
     "0123456789abcdef".repeat(8)
 }
 
-fn leaks() -> [(Secret, String); 5] {
+fn leaks() -> [(Secret, String); 6] {
     [
         (Secret::Photo, PHOTO.to_owned()),
         (Secret::FileName, FILE_NAME.to_owned()),
         (Secret::Password, PASSWORD.to_owned()),
         (Secret::Token, SERVICE_TOKEN.to_owned()),
         (Secret::Token, token()),
+        (Secret::Key, format!("people/{KEY}/17.jpg")),
     ]
 }
 
@@ -177,7 +178,7 @@ fn told(directory: &Path) -> Option<String> {
 
 #[tokio::test]
 async fn a_canary_in_the_journal_is_found_in_its_wal_and_in_itself() {
-    for (secret, text) in leaks() {
+    for (secret, text) in leaks().into_iter().filter(|(secret, _)| *secret != Secret::Key) {
         let (directory, connection) = journal(&text).await;
         let file = format!("{JOURNAL}-wal: there is {secret}");
         assert_eq!(told(directory.path()), Some(file), "before the checkpoint");
@@ -187,6 +188,17 @@ async fn a_canary_in_the_journal_is_found_in_its_wal_and_in_itself() {
     }
     let (directory, _connection) = journal("nothing").await;
     assert_eq!(told(directory.path()), None);
+    assert!(!holds_key(&directory.path().join(JOURNAL)));
+}
+
+#[tokio::test]
+async fn a_key_may_be_in_a_journal_and_hides_nothing_else() {
+    let (directory, _connection) = journal(&format!("people/{KEY}")).await;
+    assert_eq!(told(directory.path()), None);
+    assert!(holds_key(&directory.path().join(JOURNAL)));
+    let (directory, _connection) = journal(&format!("{KEY} {PASSWORD}")).await;
+    let found = told(directory.path()).expect("the password is found");
+    assert!(found.ends_with(&Secret::Password.to_string()), "{found}");
 }
 
 /// Answers every call with the same response.

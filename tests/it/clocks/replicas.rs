@@ -143,8 +143,7 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     let uploading = begin(&fleet, 0, Endpoint::GetFolder).await;
     fleet.process(0).pause().await;
     shifts[0].suspend(HOUR);
-    fleet.link(0).refuse();
-    fleet.link(0).cut();
+    fleet.link(0).cut_off();
     fleet.oz().clear_rules();
     answered(&fleet, &uploading, Endpoint::GetFolder).await;
 

@@ -64,7 +64,8 @@ async fn a_refusal_has_code_reason_message_violations_and_metadata() {
 #[tokio::test]
 async fn a_transient_refusal_has_its_retry_delay() {
     let peer = Peer::gateway(503, &[("retry-after", "7")]).await;
-    let ran = Program::new(&format!("list --output json --server {}", peer.http())).piped().await;
+    let line = format!("list --output json --timeout 5s --server {}", peer.http());
+    let ran = Program::new(&line).piped().await;
     ran.assert_code(4);
     let error = ran.error();
     assert_eq!((&error["code"], &error["retry_delay"]), (&"UNAVAILABLE".into(), &"7s".into()));

@@ -1,11 +1,15 @@
 //! Servers that a client may meet in place of the service: gateways, other protocols, silence, TLS.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use axum::{Router, extract::Request, response::Response};
+use axum::{Router, body::Body, extract::Request, response::Response};
+use prost::Message;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -17,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{service::Routes, transport::Server};
+use tonic::{Status, service::Routes, transport::Server};
 
 /// A server that listens until it is dropped.
 pub struct Peer {
@@ -51,9 +55,29 @@ impl Peer {
                 let answer = whole.body(axum::body::Body::from("<html>no</html>"));
                 async move { answer.expect("an answer") }
             };
-            let routes = Routes::from(Router::new().fallback(answer));
-            let serving = Server::builder().add_routes(routes);
-            serving.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves");
+            serve_http(Router::new().fallback(answer), listener).await;
+        })
+        .await
+    }
+
+    /// A service that answers its calls by these messages and errors, in order.
+    pub async fn scripted<M: Message>(
+        answers: impl IntoIterator<Item = Result<M, Status>>,
+    ) -> Self {
+        let encoded = answers.into_iter().map(|answer| answer.map(|it| it.encode_to_vec()));
+        let answers = Arc::new(Mutex::new(encoded.collect::<VecDeque<_>>()));
+        Self::serve(move |calls, listener| async move {
+            let answer = move |_: Request| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                let next = answers.lock().expect("no panic").pop_front();
+                let missing = || Err(Status::unimplemented("not scripted"));
+                let answer = match next.unwrap_or_else(missing) {
+                    Ok(message) => framed(&message),
+                    Err(status) => status.into_http(),
+                };
+                async move { answer }
+            };
+            serve_http(Router::new().fallback(answer), listener).await;
         })
         .await
     }
@@ -135,6 +159,19 @@ impl Peer {
         tasks.spawn(serve(calls.clone(), listener));
         Self { port, calls, _tasks: tasks }
     }
+}
+
+async fn serve_http(router: Router, listener: TcpListener) {
+    let serving = Server::builder().add_routes(Routes::from(router));
+    serving.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves");
+}
+
+/// An answer with one message, whose status is among its headers.
+fn framed(message: &[u8]) -> Response {
+    let length = u32::try_from(message.len()).expect("a short message");
+    let body = [&[0], length.to_be_bytes().as_slice(), message].concat();
+    let response = Response::builder().header("content-type", "application/grpc");
+    response.header("grpc-status", "0").body(Body::from(body)).expect("an answer")
 }
 
 fn tls(pem: &[u8], protocols: &[&[u8]]) -> ServerConfig {

@@ -6,13 +6,18 @@ use crate::commands::{
 };
 
 #[tokio::test]
-async fn the_demo_shows_both_verdicts_and_exits() {
+async fn the_demo_shows_both_verdicts_and_a_match_by_key_and_exits() {
     let demo = || Program::new("demo --once --listen 127.0.0.1:0").variable("TERM", "xterm");
     let (piped, shown) = tokio::join!(demo().piped(), demo().on_terminals());
     for Ran { code, stdout, stderr } in [piped, shown] {
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
         assert!(stdout.contains("FINISHED    SUCCESS, similarity"), "{stdout}");
         assert!(stdout.contains("FINISHED    DECLINED, similarity"), "{stdout}");
+        let (_, by_key) = stdout.split_once(", by its key in the photo library:").expect("a title");
+        assert_lines(
+            by_key.trim_start(),
+            &["ACCEPTED", "UPLOADED", "PROCESSING", "FINISHED    SUCCESS"],
+        );
         assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
     }
 }

@@ -46,7 +46,9 @@ impl Storm {
     }
 
     fn start(&self) -> Process {
-        let process = Process::start(&self.stage.oz, self.directory.path(), &SETTINGS);
+        let library = self.stage.photos.url();
+        let settings = [&SETTINGS[..], &["--library", &library]].concat();
+        let process = Process::start(&self.stage.oz, self.directory.path(), &settings);
         self.stage.replica_started(ONLY, process.address());
         process
     }

@@ -46,8 +46,34 @@ impl Program {
         Self::launch(command, file.into(), log, directory)
     }
 
-    fn launch(mut command: Command, stderr: Stdio, log: PathBuf, directory: TempDir) -> Self {
+    /// Serves with the settings of a file, and a JSON log at the level that the file names.
+    pub fn start_by_file(oz: &Simulator, settings: &Path) -> Self {
+        Self::start_by_file_while(oz, settings, |_| ())
+    }
+
+    /// The same, with something to do while the process with this id starts.
+    pub fn start_by_file_while(oz: &Simulator, settings: &Path, act: impl FnOnce(u32)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut command = command(oz, &directory, &["--oz-url", &oz.url(), "--log", "json"]);
+        command.arg("--config").arg(settings);
+        let file = File::create(&log).unwrap();
+        Self::launch_while(command, file.into(), log, directory, act)
+    }
+
+    fn launch(command: Command, stderr: Stdio, log: PathBuf, directory: TempDir) -> Self {
+        Self::launch_while(command, stderr, log, directory, |_| ())
+    }
+
+    fn launch_while(
+        mut command: Command,
+        stderr: Stdio,
+        log: PathBuf,
+        directory: TempDir,
+        act: impl FnOnce(u32),
+    ) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        act(child.id());
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.starts_with("facematch is ready on "), "{ready:?} {:?}", lines(&log));
@@ -80,6 +106,37 @@ impl Program {
         self.log()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sets the maximum size of its files, in bytes: what they have already stays.
+    pub fn limit_files(&self, bytes: u64) {
+        let id = self.child.id().try_into().unwrap();
+        let limits = Some((bytes, rlimit::INFINITY));
+        rlimit::prlimit(id, rlimit::Resource::FSIZE, limits, None).unwrap();
+    }
+
+    /// Waits until it has ended by itself, and returns its status.
+    pub async fn end(mut self) -> ExitStatus {
+        let mut ended = None;
+        let has_ended = || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        };
+        eventually(has_ended, || "the process doesn't end".to_owned()).await;
+        ended.unwrap()
+    }
+
+    /// Kills it once it has logged a line with this message, and returns its log until then.
+    pub async fn kill_after(mut self, message: &str) -> Vec<Value> {
+        self.line(message).await;
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log()
+    }
+
     /// Waits for a line with this message, and returns it.
     pub async fn line(&self, message: &str) -> Value {
         let find = || self.log().into_iter().find(|line| line["message"] == message);
@@ -99,9 +156,12 @@ impl Drop for Program {
 fn command(oz: &Simulator, directory: &TempDir, more: &[&str]) -> Command {
     let (login, password) = oz.login();
     let store = format!("sqlite:{}", directory.path().join("own.db").display());
+    let store = ["--store", store.as_str()];
+    let store = if more.contains(&"--store") { &[][..] } else { &store[..] };
     let mut command = Command::new(PROGRAM);
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--store", &store])
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(store)
         .args(["--oz-poll-interval", "20ms", "--oz-login", login])
         .args(more)
         .env_clear()

@@ -1,7 +1,7 @@
 //! A gateway in front of Oz that answers in Oz's place: its answers fail no match, except for its
 //! limit on an upload's size, and no photo or analysis is doubled.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use facematch::{
     pb::MatchUpdate,
@@ -9,7 +9,7 @@ use facematch::{
 };
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     checker::{causes, check_all_updates, check_one_photo_and_one_analysis},
@@ -100,6 +100,9 @@ async fn an_upload_over_a_gateway_s_limit_fails_the_match_and_names_the_gateway(
 
 /// Matches that run when the gateway appears.
 const MATCHES: usize = 1_000;
+/// Photos that are sent at once: of all at once, each would be too slow for the service on a busy
+/// machine.
+const PHOTOS_AT_ONCE: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
@@ -108,11 +111,15 @@ async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
     })
     .await;
     house.oz.switch(|on| on.processing_ms = 5_000);
+    let sending = Arc::new(Semaphore::new(PHOTOS_AT_ONCE));
     let mut runs = JoinSet::new();
     for _ in 0..MATCHES {
         let (mut client, folder) = (house.client.clone(), house.folder());
+        let sending = Arc::clone(&sending);
         runs.spawn(async move {
+            let turn = sending.acquire().await.unwrap();
             let updates = client.run_match(portrait_request(&folder)).await.unwrap();
+            drop(turn);
             collect(updates.into_inner()).await.unwrap()
         });
     }

@@ -13,35 +13,34 @@ use serde_json::{Value, json};
 use crate::{
     canary::FILE_NAME,
     checker::{check_all_updates, check_one_photo_and_one_analysis},
+    domain::FailureKind,
+    oz_faults::{Acts, OZ_FAULTS, OzFault},
     support::{
         TestServer, collect, delete, event_names, folder_media_request, last_match,
-        portrait_request, rule,
+        portrait_request, rule, then,
     },
 };
 
+/// The faults that concern one match. A 401 without a session code is left out: it renews the
+/// session of all matches, and a request that takes effect later is refused with the former one.
+fn faults(is_wanted: impl Fn(Acts) -> bool) -> Vec<Value> {
+    let concerns_one = |fault: &&OzFault| fault.kind != FailureKind::Unauthorized;
+    OZ_FAULTS.iter().filter(concerns_one).filter(|fault| is_wanted(fault.acts)).map(then).collect()
+}
+
 /// Ways to lose a response. Oz has acted in each case, or acts before `--oz-settle` is over.
 fn acted() -> Vec<Value> {
-    vec![
-        json!({"drop_after_acting": true}),
-        json!({"act_after_drop_ms": 30}),
-        json!({"status": 500, "act": true}),
-        json!({"html": 502, "act": true}),
-        json!({"status": 503, "act": true, "retry_after": "0"}),
-        json!({"truncate_bytes": 9}),
-        json!({"invalid_json": true}),
-        json!({"body": {}}),
-    ]
+    faults(|acts| acts != Acts::Never)
 }
 
 /// Failures without an effect at Oz.
 fn not_acted() -> Vec<Value> {
-    vec![
-        json!({"drop_before_acting": true}),
-        json!({"status": 500}),
-        json!({"html": 502}),
-        json!({"status": 429, "retry_after": "0"}),
-        json!({"expire_session": true}),
-    ]
+    faults(|acts| acts == Acts::Never)
+}
+
+/// A service that waits for the effect of a lost request longer than the simulator delays any.
+async fn waiting_for_effects() -> TestServer {
+    TestServer::build_with(|config| config.oz_settle = Duration::from_secs(2)).await
 }
 
 /// Runs one match for each failure, concurrently; the first request of each match fails that way.
@@ -74,7 +73,7 @@ fn check_each(oz: &Simulator, runs: &[Vec<MatchUpdate>], ways: &[Value]) {
 
 #[tokio::test]
 async fn an_upload_whose_response_was_lost_is_found_and_not_repeated() {
-    let house = TestServer::build().await;
+    let house = waiting_for_effects().await;
     let runs = run_each(&house, "add_media", &acted()).await;
     check_each(&house.oz, &runs, &acted());
     assert_eq!(house.requests_to_oz("POST", "/media"), acted().len(), "a request was repeated");
@@ -90,7 +89,7 @@ async fn an_upload_that_oz_never_got_is_sent_again() {
 
 #[tokio::test]
 async fn a_photo_is_found_by_its_name_if_oz_returns_no_metadata() {
-    let house = TestServer::build().await;
+    let house = waiting_for_effects().await;
     house.oz.switch(|switches| switches.media_meta_data_missing = true);
     let runs = run_each(&house, "add_media", &acted()).await;
     check_each(&house.oz, &runs, &acted());
@@ -99,7 +98,7 @@ async fn a_photo_is_found_by_its_name_if_oz_returns_no_metadata() {
 
 #[tokio::test]
 async fn a_start_whose_response_was_lost_is_found_and_not_repeated() {
-    let house = TestServer::build().await;
+    let house = waiting_for_effects().await;
     let runs = run_each(&house, "start_analyses", &acted()).await;
     check_each(&house.oz, &runs, &acted());
     assert_eq!(house.requests_to_oz("POST", "/analyses"), acted().len(), "a request was repeated");

@@ -10,23 +10,20 @@ use serde_json::{Value, json};
 use crate::{
     canary,
     checker::{causes, check_all_updates, check_one_photo_and_one_analysis},
+    domain::FailureKind,
+    oz_faults::OZ_FAULTS,
     support::{
         TestServer, cancel, collect, event_names, last_match, portrait_request, read_until, rule,
-        simulator,
+        simulator, then,
     },
 };
 
-/// Each kind of trouble, and the cause that watchers see.
+/// Each kind of trouble, and the cause that watchers see. A session that ends is renewed without an
+/// update, and incomplete answers are counted.
 fn troubles() -> Vec<(Value, &'static str)> {
-    vec![
-        (json!({"status": 429, "retry_after": "0"}), "OZ_RATE_LIMITED"),
-        (json!({"status": 500}), "OZ_SERVER_ERROR"),
-        (json!({"html": 502}), "OZ_SERVER_ERROR"),
-        (json!({"truncate_bytes": 9}), "OZ_INTERRUPTED"),
-        (json!({"invalid_json": true}), "OZ_UNREADABLE"),
-        (json!({"drop_before_acting": true}), "OZ_INTERRUPTED"),
-        (json!({"drop_after_acting": true}), "OZ_INTERRUPTED"),
-    ]
+    let left_out = [FailureKind::SessionRefused, FailureKind::Incomplete];
+    let waited_out = OZ_FAULTS.iter().filter(|fault| !left_out.contains(&fault.kind));
+    waited_out.map(|fault| (then(fault), fault.kind.cause().as_str())).collect()
 }
 
 async fn pass_through(house: &TestServer, endpoint: &str) {

@@ -18,11 +18,7 @@ fn plan() -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_cut_off_from_the_database_is_replaced() {
-    is_replaced(|link| {
-        link.refuse();
-        link.cut();
-    })
-    .await;
+    is_replaced(Link::cut_off).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +76,7 @@ async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
     let fleet = Fleet::start_by_plan(plan()).await;
     let stuck = fleet.create(0, MATCHES).await;
     let others = fleet.create(1, MATCHES).await;
-    fleet.oz_proxy(0).close();
+    fleet.oz_proxy(0).cut_off();
     let asked = fleet.oz_proxy(0).activity();
     let attempts = "SELECT count(*) FROM events WHERE body LIKE '%ttempt%'";
     fleet.wait_for_sql(attempts, &MATCHES.to_string()).await;
@@ -91,7 +87,7 @@ async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
         fleet.oz_proxy(0).activity() - asked
     );
     fleet.wait_for_health(0, Serving).await;
-    fleet.oz_proxy(0).open();
+    fleet.oz_proxy(0).heal();
     fleet.wait_until_polled_again(&stuck, 2).await;
     fleet.end_all_analyses();
     fleet.check_finished(&[stuck, others].concat()).await;

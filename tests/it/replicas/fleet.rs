@@ -295,7 +295,9 @@ impl Replica {
         let oz_url = self.oz_proxy.as_ref().map_or_else(|| stage.oz.url(), OzProxy::url);
         let mut command = Command::new(PROGRAM);
         command.envs(self.environment.iter().cloned());
-        let process = Process::start_on_by(&mut command, &store, &stage.oz, &oz_url, settings);
+        let library = stage.photos.url();
+        let settings = [settings, &["--library", &library]].concat();
+        let process = Process::start_on_by(&mut command, &store, &stage.oz, &oz_url, &settings);
         stage.replica_started(number, process.address());
         self.process = Some(process);
     }

@@ -1,6 +1,6 @@
 //! A follower of all matches, which moves its stream from replica to replica by its resume token.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use facematch::pb::{MatchUpdate, WatchMatchesRequest};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -9,36 +9,33 @@ use tonic::{Status, Streaming};
 
 use crate::{
     callers::storm::{Service, StormState},
-    checker::{MatchChecker, is_transient},
+    checker::follow,
+    invariants::{FollowerHistory, UpdateKey},
     support::{PATIENCE, try_connect},
-    watching::checked::UpdateKey,
 };
 
 /// The maximum number of updates before it moves to another replica, even without a failure.
 const UPDATES_MAX: usize = 40;
 
-/// The token of a stream from the first event on.
-const EARLIEST: &str = "earliest";
-
 /// A follower of all matches.
 pub struct Follower {
     service: watch::Receiver<Service>,
     random: StdRng,
-    token: String,
-    seen: Vec<UpdateKey>,
-    checkers: HashMap<String, MatchChecker>,
+    history: FollowerHistory<String>,
 }
 
 impl Follower {
     pub fn new(seed: u64, stage: &Arc<StormState>) -> Self {
         let (service, random) = (stage.service(), StdRng::seed_from_u64(seed));
-        let (token, seen, checkers) = (EARLIEST.to_owned(), Vec::new(), HashMap::new());
-        Self { service, random, token, seen, checkers }
+        Self { service, random, history: FollowerHistory::default() }
     }
 
     /// Follows until it has seen as many updates as `in_all` announces.
-    pub async fn run(mut self, mut in_all: watch::Receiver<Option<usize>>) -> Vec<UpdateKey> {
-        while in_all.borrow().is_none_or(|in_all| self.seen.len() < in_all) {
+    pub async fn run(
+        mut self,
+        mut in_all: watch::Receiver<Option<usize>>,
+    ) -> Vec<UpdateKey<String>> {
+        while in_all.borrow().is_none_or(|in_all| self.history.updates().len() < in_all) {
             // After any failure it continues at another replica; callers check the reasons.
             if let Ok(updates) = timeout(PATIENCE, self.open()).await.expect("a replica listens") {
                 tokio::select! {
@@ -47,7 +44,7 @@ impl Follower {
                 }
             }
         }
-        self.seen
+        self.history.updates().to_vec()
     }
 
     async fn open(&mut self) -> Result<Streaming<MatchUpdate>, Status> {
@@ -58,25 +55,19 @@ impl Follower {
         let client = try_connect(door.address.as_ref().expect("it is open")).await;
         let mut client = client.map_err(|failure| Status::unavailable(failure.to_string()))?;
         let request =
-            WatchMatchesRequest { resume_token: self.token.clone(), ..Default::default() };
+            WatchMatchesRequest { resume_token: self.history.token(), ..Default::default() };
         Ok(client.watch_matches(request).await?.into_inner())
     }
 
     async fn follow(&mut self, mut updates: Streaming<MatchUpdate>) {
         for _ in 0..self.random.random_range(1..=UPDATES_MAX) {
             match updates.message().await {
-                Ok(update) => self.see(&update.expect("a stream of all matches doesn't end")),
+                Ok(update) => {
+                    let update = update.expect("a stream of all matches doesn't end");
+                    follow(&mut self.history, &update);
+                }
                 Err(_) => return,
             }
         }
-    }
-
-    fn see(&mut self, update: &MatchUpdate) {
-        self.token.clone_from(&update.resume_token);
-        if is_transient(update) {
-            return;
-        }
-        self.checkers.entry(update.match_id.clone()).or_default().check(update);
-        self.seen.push((update.match_id.clone(), update.sequence));
     }
 }

@@ -50,8 +50,7 @@ async fn a_database_down_for_longer_than_a_lease_costs_no_match() {
 async fn a_database_unreachable_for_longer_than_a_lease_costs_no_match() {
     let waiting = Outage::begin(plan(true)).await;
     for number in 0..waiting.fleet.len() {
-        waiting.fleet.link(number).refuse();
-        waiting.fleet.link(number).cut();
+        waiting.fleet.link(number).cut_off();
     }
     waiting.wait_out().await;
     for number in 0..waiting.fleet.len() {
@@ -91,8 +90,7 @@ async fn callers_that_retry_without_a_pause_keep_no_replica_from_its_database() 
     let plan = Plan { replicas: 1, links: true, ..Plan::default() };
     let fleet = Fleet::start_by_plan(plan).await;
     let (client, mut refused) = (fleet.client(0).await, 0);
-    fleet.link(0).refuse();
-    fleet.link(0).cut();
+    fleet.link(0).cut_off();
     let created = async {
         loop {
             let answer = client.clone().create_match(portrait_request(&fleet.folder())).await;

@@ -1,4 +1,4 @@
-//! A TCP proxy between a replica and Oz, which a test can close and which counts requests.
+//! A TCP proxy between a replica and Oz, which a test can cut off and which counts requests.
 
 use std::{
     io::{self, ErrorKind},
@@ -52,13 +52,13 @@ impl OzProxy {
         format!("http://{}", self.address)
     }
 
-    /// Breaks all connections, and refuses new ones.
-    pub fn close(&self) {
+    /// Refuses new connections until [`Self::heal`], and cuts all others.
+    pub fn cut_off(&self) {
         self.way.is_open.send_replace(false);
     }
 
     /// Accepts connections again.
-    pub fn open(&self) {
+    pub fn heal(&self) {
         self.way.is_open.send_replace(true);
     }
 

@@ -8,12 +8,12 @@ use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     callers::{self, Tally, caller::Caller, storm::faulty_oz},
+    invariants::{Difference, UpdateKey},
     replicas::{
         fleet::{Fleet, Plan},
         follower::Follower,
     },
     support::size_from_env,
-    watching::checked::{UpdateKey, missing_and_repeated},
 };
 
 /// Concurrent callers, each of which runs one match after another.
@@ -69,10 +69,9 @@ pub async fn run_storm(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce
     let ended = callers::gather(callers).await;
     let events = events(&fleet);
     in_all.send_replace(Some(events.len()));
-    let (mut missing, mut repeated) = (0, 0);
+    let mut found = Difference::default();
     for seen in followers.join_all().await {
-        let found = missing_and_repeated(&seen, &events);
-        (missing, repeated) = (missing + found.0, repeated + found.1);
+        found.add(Difference::of(&seen, &events));
     }
     let listed = callers::list(&mut fleet.client(0).await).await;
     let tally = Tally::of(fleet.oz(), &ended, &listed);
@@ -80,11 +79,14 @@ pub async fn run_storm(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce
     let gaps = fleet.gaps();
     println!(
         "{what}, matches: {matches}, cancelled: {cancelled}, lost: {lost}, doubled: {doubled}, \
-         gaps: {gaps}, updates checked: {}, followed: {}, missing: {missing}, repeated: {repeated}",
+         gaps: {gaps}, updates checked: {}, followed: {}, missing: {}, repeated: {}",
         fleet.storm.updates_seen(),
         events.len() as u64 * FOLLOWERS,
+        found.missing,
+        found.repeated,
     );
-    assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed is {seed}");
+    assert_eq!((lost, doubled, gaps), (0, 0, 0), "the seed is {seed}");
+    assert_eq!(found, Difference::default(), "the seed is {seed}");
     ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
     fleet.shut_down_all().await;
 }
@@ -132,7 +134,7 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Kill>, seed: u64) {
 }
 
 /// All events in the database, by position.
-fn events(fleet: &Fleet) -> Vec<UpdateKey> {
+fn events(fleet: &Fleet) -> Vec<UpdateKey<String>> {
     let rows = fleet.sql("SELECT match_id, sequence FROM events ORDER BY position");
     let place = |row: &str| {
         let (id, sequence) = row.split_once('|').expect("two columns");

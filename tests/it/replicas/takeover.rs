@@ -2,13 +2,14 @@
 
 use facematch::{
     pb::{Match, MatchState},
-    simulator::Endpoint,
+    simulator::{Endpoint, RecordedRequest},
 };
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
     checker::check_one_photo_and_one_analysis,
+    library::{by_key, key},
     replicas::fleet::{Fleet, LEASE, NEVER_MS, Plan, beyond_lease},
     support::{collect, last_match, portrait_request, read_until, rule},
 };
@@ -113,6 +114,71 @@ async fn a_replica_paused_during_an_upload_causes_no_second_one() {
     fleet.process(0).resume();
     collect(updates).await.unwrap();
     check_one_photo_and_one_analysis(fleet.oz(), &ended);
+    assert_eq!(uploads(&fleet), 1);
+    fleet.shut_down_all().await;
+}
+
+/// Creates matches by key at a replica.
+async fn create_by_key(fleet: &Fleet, number: usize, count: usize) -> Vec<Match> {
+    let mut client = fleet.client(number).await;
+    let mut created = Vec::new();
+    for _ in 0..count {
+        let request = by_key(&fleet.folder(), &key());
+        created.push(client.create_match(request).await.expect("it is accepted").into_inner());
+    }
+    created
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn matches_by_key_of_a_dead_replica_go_on_at_the_others_without_their_callers() {
+    const PHOTOS: usize = 8;
+    let settings = vec![("--photo-grace", "1s")];
+    let mut fleet = Fleet::start_by_plan(Plan { settings, ..Plan::default() }).await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let mut matches = Vec::new();
+    // Right before the photos are read; while they are uploaded.
+    for (endpoint, name) in [(Endpoint::GetFolder, "get_folder"), (Endpoint::AddMedia, "add_media")]
+    {
+        let slow = json!({"match": {"endpoint": name}, "then": {"answer_delay_ms": 500}});
+        fleet.oz().script([rule(slow)]);
+        fleet.oz().clear_record();
+        matches.extend(create_by_key(&fleet, 0, PHOTOS).await);
+        let asked = |all: &[RecordedRequest]| all.iter().filter(|r| r.endpoint == endpoint).count();
+        fleet.oz().recorded(|all| asked(all) >= PHOTOS).await;
+        fleet.kill(0);
+        fleet.oz().clear_rules();
+        fleet.start(0);
+    }
+    for m in &matches {
+        fleet.wait_until_ended(1, &m.match_id).await;
+    }
+    // While the library is away.
+    fleet.storm.photos.take_away();
+    matches.extend(create_by_key(&fleet, 0, PHOTOS).await);
+    let waiting = "SELECT count(*) FROM match_states WHERE state = 'accepted' AND sequence > 1";
+    fleet.wait_for_sql(waiting, &PHOTOS.to_string()).await;
+    fleet.kill(0);
+    fleet.wait_for_leases(2).await;
+    fleet.storm.photos.bring_back();
+    assert_eq!(fleet.sql("SELECT count(*) FROM match_states WHERE needs_photo OR lent"), "0");
+    fleet.check_finished(&matches).await;
+    fleet.shut_down_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_paused_while_it_uploads_a_photo_by_key_causes_no_second_one() {
+    let fleet = Fleet::start_default().await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let slow = json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": 500}});
+    fleet.oz().script([rule(slow)]);
+    let matches = create_by_key(&fleet, 0, 1).await;
+    fleet.oz().recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::AddMedia)).await;
+    fleet.process(0).pause().await;
+    let ended = fleet.wait_until_ended(1, &matches[0].match_id).await;
+    assert_eq!(ended.state(), MatchState::Finished);
+    fleet.process(0).resume();
+    fleet.wait_for_leases(3).await;
+    fleet.check_finished(&matches).await;
     assert_eq!(uploads(&fleet), 1);
     fleet.shut_down_all().await;
 }

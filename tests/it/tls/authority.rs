@@ -42,6 +42,17 @@ impl Authority {
         self.issue(1, year(2099), &names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// A certificate for a server with other names.
+    pub fn server_named(&self, name: &str) -> Identity {
+        self.issue(2, year(2099), &[name.to_owned()], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for a server on the loopback that is valid until the first day of a year.
+    pub fn server_until(&self, until: i32) -> Identity {
+        let names = ["127.0.0.1".to_owned()];
+        self.issue(3, year(until), &names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// A certificate for a caller.
     pub fn client(&self, serial: u64) -> Identity {
         self.client_until(serial, 2099)

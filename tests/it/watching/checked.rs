@@ -1,8 +1,6 @@
 //! Many watchers that reconnect all the time: counts the updates that each of them misses, sees
 //! twice, or sees before they are durable.
 
-use std::collections::{HashMap, HashSet};
-
 use facematch::pb::{Match, MatchUpdate, WatchMatchesRequest};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -11,7 +9,8 @@ use tonic::{Streaming, transport::Endpoint};
 
 use crate::{
     canary::{self, Client},
-    checker::{MatchChecker, is_transient},
+    checker::{MatchChecker, follow, is_transient},
+    invariants::{Difference, FollowerHistory, UpdateKey},
     support::{TestServer, event_name, get, size_from_env, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
@@ -34,8 +33,7 @@ const FOLLOW_EACH: u32 = 16;
 #[derive(Default, Debug)]
 struct Found {
     updates: usize,
-    missing: usize,
-    repeated: usize,
+    difference: Difference,
     early: usize,
     cuts: usize,
     looks: usize,
@@ -44,31 +42,25 @@ struct Found {
 impl Found {
     fn add(&mut self, other: &Self) {
         self.updates += other.updates;
-        self.missing += other.missing;
-        self.repeated += other.repeated;
+        self.difference.add(other.difference);
         self.early += other.early;
         self.cuts += other.cuts;
         self.looks += other.looks;
     }
 }
 
-/// The key of an update: its match and its sequence.
-pub type UpdateKey = (String, u64);
-
 /// A watcher of all matches.
 struct Watcher {
     client: Client,
     chance: StdRng,
     found: Found,
-    seen: Vec<UpdateKey>,
-    checkers: HashMap<String, MatchChecker>,
+    history: FollowerHistory<String>,
 }
 
 impl Watcher {
     fn new(client: Client, seed: u64) -> Self {
         let chance = StdRng::seed_from_u64(seed);
-        let (found, seen, checkers) = (Found::default(), Vec::new(), HashMap::new());
-        Self { client, chance, found, seen, checkers }
+        Self { client, chance, found: Found::default(), history: FollowerHistory::default() }
     }
 
     fn one_in(&mut self, count: u32) -> bool {
@@ -77,14 +69,12 @@ impl Watcher {
 
     /// Watches from the first update until it has seen `count`.
     async fn run(mut self, count: usize) -> Self {
-        let mut token = "earliest".to_owned();
-        while self.seen.len() < count {
-            let mut updates = self.open(&token).await;
-            while self.seen.len() < count {
+        while self.history.updates().len() < count {
+            let mut updates = self.open().await;
+            while self.history.updates().len() < count {
                 let update = updates.message().await.unwrap().expect("the stream stays open");
-                token.clone_from(&update.resume_token);
-                if !is_transient(&update) {
-                    self.see(&update).await;
+                if follow(&mut self.history, &update) {
+                    self.look_around(&update).await;
                 }
                 if self.one_in(CUT_EACH) {
                     self.found.cuts += 1;
@@ -95,22 +85,17 @@ impl Watcher {
         self
     }
 
-    async fn open(&mut self, token: &str) -> Streaming<MatchUpdate> {
-        let request = WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() };
+    async fn open(&mut self) -> Streaming<MatchUpdate> {
+        let request =
+            WatchMatchesRequest { resume_token: self.history.token(), ..Default::default() };
         self.client.watch_matches(request).await.unwrap().into_inner()
     }
 
-    async fn see(&mut self, update: &MatchUpdate) {
+    /// Counts a durable update, and sometimes looks at its match in other ways.
+    async fn look_around(&mut self, update: &MatchUpdate) {
         self.found.updates += 1;
-        let place = (update.match_id.clone(), update.sequence);
-        self.seen.push(place);
         if self.one_in(LOOK_EACH) {
             self.look(update).await;
-        }
-        let checker = self.checkers.entry(update.match_id.clone()).or_default();
-        checker.check(update);
-        if checker.has_closed() {
-            self.checkers.remove(&update.match_id);
         }
         if event_name(update) == "accepted" && self.one_in(FOLLOW_EACH) {
             self.follow(&update.match_id).await;
@@ -142,22 +127,10 @@ impl Watcher {
     }
 
     /// Compares the updates seen with the order of the journal.
-    fn compare(mut self, all: &[UpdateKey]) -> Found {
-        (self.found.missing, self.found.repeated) = missing_and_repeated(&self.seen, all);
+    fn compare(mut self, all: &[UpdateKey<String>]) -> Found {
+        self.found.difference = Difference::of(self.history.updates(), all);
         self.found
     }
-}
-
-/// The number of updates that were not seen, and of those that were seen again.
-pub fn missing_and_repeated(seen: &[UpdateKey], all: &[UpdateKey]) -> (usize, usize) {
-    if seen == all {
-        return (0, 0);
-    }
-    let once: HashSet<&UpdateKey> = seen.iter().collect();
-    let missing = all.iter().filter(|place| !once.contains(place)).count();
-    let repeated = seen.len() - once.len();
-    assert!(missing + repeated > 0, "the order differs");
-    (missing, repeated)
 }
 
 /// A client whose streams have a small window.
@@ -192,16 +165,32 @@ async fn a_thousand_reconnecting_watchers_see_each_durable_update_once() {
     }
     let all = take(&mut all_after(&house, "earliest").await, 2 * matches).await;
     let places = keys(&all).into_iter().map(|(id, sequence)| (id.to_owned(), sequence));
-    let all: Vec<UpdateKey> = places.collect();
+    let all: Vec<_> = places.collect();
     let mut found = Found::default();
     for watcher in watchers.join_all().await {
         found.add(&watcher.compare(&all));
     }
     println!(
         "watch updates checked: {}, missing: {}, repeated: {}, early: {}",
-        found.updates, found.missing, found.repeated, found.early
+        found.updates, found.difference.missing, found.difference.repeated, found.early
     );
     println!("{} reconnects, {} look-ups in the journal", found.cuts, found.looks);
-    assert_eq!((found.missing, found.repeated, found.early), (0, 0, 0));
+    assert_eq!((found.difference, found.early), (Difference::default(), 0));
     assert!(found.updates >= updates_wanted());
+}
+
+#[test]
+fn each_way_to_differ_from_the_journal_is_counted() {
+    let key = |n: u64| ("match", n);
+    let all = [key(1), key(2), key(3)];
+    let of = |received: &[u64]| {
+        let received: Vec<_> = received.iter().copied().map(key).collect();
+        let found = Difference::of(&received, &all);
+        [found.missing, found.repeated, found.foreign, found.misplaced]
+    };
+    assert_eq!(of(&[1, 2, 3]), [0; 4]);
+    assert_eq!(of(&[1, 3]), [1, 0, 0, 0]);
+    assert_eq!(of(&[1, 2, 2, 3]), [0, 1, 0, 0]);
+    assert_eq!(of(&[1, 2, 3, 4]), [0, 0, 1, 0]);
+    assert_eq!(of(&[2, 1, 3]), [0, 0, 0, 2]);
 }

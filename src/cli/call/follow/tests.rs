@@ -2,9 +2,15 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +19,7 @@ use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::Notify,
-    task::JoinSet,
+    task::{self, JoinSet},
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, transport::Server};
@@ -22,14 +28,14 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::*;
 use crate::cli::call::{
     args::Server as Address,
-    client,
     pb::{
         self, MatchState, ReferencePhoto, face_match_server::FaceMatchServer, match_update::Event,
         reference_photo::Source,
     },
     render::failure,
+    resume::{Backoff, Silence},
 };
-use crate::sync::lock;
+use crate::{domain::Timestamp, sync::lock};
 
 /// The scripted answer to one call: updates, and what the stream does after them.
 struct Part {
@@ -52,16 +58,24 @@ struct Play {
     parts: VecDeque<Part>,
     found: Option<Match>,
     calls: Vec<String>,
+    /// The credentials of the calls that had one.
+    tokens: Vec<String>,
 }
 
 impl Actor {
     fn new(parts: impl IntoIterator<Item = Part>) -> Self {
         let parts = parts.into_iter().collect();
-        Self(Arc::new(Mutex::new(Play { parts, found: None, calls: Vec::new() })))
+        let (calls, tokens) = (Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(Play { parts, found: None, calls, tokens })))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Play) -> T) -> T {
         act(&mut lock(&self.0))
+    }
+
+    fn note_token<T>(&self, of: &Request<T>) {
+        let token = of.metadata().get("authorization").map(|it| it.to_str().expect("text"));
+        self.with(|play| play.tokens.extend(token.map(str::to_owned)));
     }
 
     fn calls(&self) -> Vec<String> {
@@ -98,6 +112,7 @@ impl pb::face_match_server::FaceMatch for Actor {
     type WatchMatchesStream = Updates;
 
     async fn run_match(&self, of: Request<MatchRequest>) -> Result<Response<Updates>, Status> {
+        self.note_token(&of);
         let of = of.into_inner();
         let Some(Source::Content(photo)) = of.photo.and_then(|photo| photo.source) else {
             return absent();
@@ -109,12 +124,13 @@ impl pb::face_match_server::FaceMatch for Actor {
         &self,
         of: Request<WatchMatchRequest>,
     ) -> Result<Response<Updates>, Status> {
+        self.note_token(&of);
         let of = of.into_inner();
         match of.id {
-            Some(watch_match_request::Id::RequestId(id)) => {
+            Some(watch_match_request::Id::RequestId(id) | watch_match_request::Id::MatchId(id)) => {
                 self.answer(format!("watch {id} after {}", of.after_sequence))
             }
-            Some(watch_match_request::Id::MatchId(_)) | None => absent(),
+            None => absent(),
         }
     }
 
@@ -165,12 +181,18 @@ impl pb::face_match_server::FaceMatch for Actor {
 
 /// The server behind a connection that can be cut.
 struct Stage {
-    client: ServiceClient,
+    connection: Connection,
     cut: Arc<Notify>,
+    /// How many connections were made.
+    connected: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
 async fn stage(actor: &Actor) -> Stage {
+    stage_with(actor, None).await
+}
+
+async fn stage_with(actor: &Actor, token_file: Option<PathBuf>) -> Stage {
     let (listener, behind) = listen().await;
     let serving = Server::builder()
         .add_service(FaceMatchServer::new(actor.clone()))
@@ -178,12 +200,12 @@ async fn stage(actor: &Actor) -> Stage {
     let mut tasks = JoinSet::new();
     tasks.spawn(async { serving.await.expect("it serves") });
     let (listener, front) = listen().await;
-    let cut = Arc::new(Notify::new());
-    tasks.spawn(wire(listener, behind, cut.clone()));
+    let (cut, connected) = (Arc::new(Notify::new()), Arc::<AtomicUsize>::default());
+    tasks.spawn(wire(listener, behind, cut.clone(), connected.clone()));
     let url = format!("http://{front}").parse().expect("a URL");
-    let server = Address { url, ca_file: None, identity: None, token_file: None };
-    let client = client::connect(&server, None).await.expect("the server is there");
-    Stage { client, cut, _tasks: tasks }
+    let server = Address { url, ca_file: None, identity: None, token_file };
+    let connection = Connection::open(&server, None).await.expect("the server is there");
+    Stage { connection, cut, connected, _tasks: tasks }
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
@@ -193,12 +215,18 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// Forwards connections. Each time `cut` is notified, it drops all of them at once.
-async fn wire(listener: TcpListener, behind: SocketAddr, cut: Arc<Notify>) {
+async fn wire(
+    listener: TcpListener,
+    behind: SocketAddr,
+    cut: Arc<Notify>,
+    connected: Arc<AtomicUsize>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (mut front, _) = accepted.expect("it listens");
+                connected.fetch_add(1, Ordering::Relaxed);
                 let mut back = TcpStream::connect(behind).await.expect("the server is there");
                 connections.spawn(async move { copy_bidirectional(&mut front, &mut back).await });
             }
@@ -212,11 +240,12 @@ async fn wire(listener: TcpListener, behind: SocketAddr, cut: Arc<Notify>) {
 struct Witness {
     shown: Vec<u64>,
     breaks: usize,
+    misses: usize,
     cut: Option<(u64, Arc<Notify>)>,
 }
 
 impl Audience for Witness {
-    fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
+    async fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
         self.shown.push(update.sequence);
         if let Some((_, cut)) = self.cut.take_if(|(at, _)| *at == update.sequence) {
             cut.notify_one();
@@ -227,13 +256,24 @@ impl Audience for Witness {
     fn broken(&mut self, _: &Status, _: Retry) {
         self.breaks += 1;
     }
+
+    fn missed(&mut self, _: &Status) {
+        self.misses += 1;
+    }
 }
 
 const PROMPT: Backoff = Backoff {
     first: Duration::ZERO,
     longest: Duration::ZERO,
-    give_up_after: Duration::from_secs(60),
+    give_up_after: Some(Duration::from_secs(60)),
+    give_up_tries: None,
 };
+
+/// Terms without pauses.
+const TERMS: Terms = Terms { pace: PROMPT, ..Terms::patient(None, None) };
+
+/// Terms without patience.
+const IMPATIENT: Terms = Terms { pace: Backoff { give_up_tries: Some(0), ..PROMPT }, ..TERMS };
 
 fn run_request() -> MatchRequest {
     let source = Some(Source::Content(Bytes::from_static(b"jpeg")));
@@ -244,20 +284,33 @@ fn run_request() -> MatchRequest {
     }
 }
 
-fn running(client: &ServiceClient) -> FollowMatch {
+fn running(connection: &Connection) -> FollowMatch {
     let target = Target::Run(run_request());
     FollowMatch {
-        client: client.clone(),
+        connection: connection.clone(),
         target,
         seen: Seen::up_to(0),
         acceptance: Acceptance::No,
-        pace: PROMPT,
+        terms: TERMS,
         clock: Clock::system(),
     }
 }
 
+fn watching(connection: &Connection, after: u64) -> FollowMatch {
+    let id = Some(watch_match_request::Id::RequestId("r".to_owned()));
+    let target = Target::Watch(WatchMatchRequest { id, ..Default::default() });
+    FollowMatch { target, seen: Seen::up_to(after), ..running(connection) }
+}
+
 fn snapshot(sequence: u64, state: MatchState) -> Match {
-    Match { match_id: "m".to_owned(), sequence, state: state.into(), ..Default::default() }
+    let photo = if state == MatchState::Accepted { "" } else { "p" };
+    Match {
+        match_id: "m".to_owned(),
+        sequence,
+        state: state.into(),
+        photo_media_id: photo.to_owned(),
+        ..Default::default()
+    }
 }
 
 fn update(sequence: u64, state: MatchState, event: Event) -> MatchUpdate {
@@ -317,13 +370,13 @@ async fn a_match_is_followed_across_a_cut_connection_and_a_draining_server() {
     ]);
     let stage = stage(&actor).await;
     let mut witness = Witness { cut: Some((2, stage.cut.clone())), ..Default::default() };
-    let ended = running(&stage.client).until_end(&mut witness).await.expect("it ends");
+    let ended = running(&stage.connection).until_end(&mut witness).await.expect("it ends");
     assert_eq!(ended.state(), MatchState::Finished);
     assert_eq!(witness.shown, [1, 2, 3, 4]);
     assert_eq!(witness.breaks, 3);
     assert_eq!(
         actor.calls(),
-        ["run r with 4 bytes", "watch r after 2", "watch r after 2", "watch r after 3"]
+        ["run r with 4 bytes", "watch m after 2", "watch m after 2", "watch m after 3"]
     );
 }
 
@@ -336,49 +389,74 @@ async fn a_photo_that_may_be_needed_is_sent_again_and_no_update_is_shown_twice()
     ]);
     let stage = stage(&actor).await;
     let mut witness = Witness { cut: Some((1, stage.cut.clone())), ..Default::default() };
-    running(&stage.client).until_end(&mut witness).await.expect("it ends");
+    running(&stage.connection).until_end(&mut witness).await.expect("it ends");
     assert_eq!(witness.shown, [1, 2, 3, 4]);
     assert_eq!(actor.calls(), ["run r with 4 bytes"; 3]);
 }
 
+/// Erased by its retention or by another caller: to run it again would undo that.
 #[tokio::test]
-async fn a_match_that_the_server_lost_is_run_again() {
-    let again = |update: MatchUpdate| MatchUpdate { match_id: "n".to_owned(), ..update };
+async fn a_match_that_was_erased_is_not_run_again() {
     let actor = Actor::new([
         part([accepted(), uploaded()], draining()),
         part([], refusal(Code::NotFound, "MATCH_NOT_FOUND")),
-        part([accepted(), uploaded(), started(), finished()].map(again), Then::End),
+    ]);
+    let stage = stage(&actor).await;
+    let error = running(&stage.connection).until_end(&mut Witness::default()).await;
+    assert!(matches!(error, Err(Error::Refused(status)) if status.code() == Code::NotFound));
+    assert_eq!(actor.calls(), ["run r with 4 bytes", "watch m after 2"]);
+}
+
+/// A store that was restored from a backup has lost it, before its photo was at Oz.
+#[tokio::test]
+async fn a_match_that_was_lost_is_followed_from_its_new_first_update() {
+    let again = |update: MatchUpdate| MatchUpdate { match_id: "n".to_owned(), ..update };
+    let actor = Actor::new([
+        part([accepted()], draining()),
+        part([accepted(), uploaded()].map(again), draining()),
+        part([started(), finished()].map(again), Then::End),
     ]);
     let stage = stage(&actor).await;
     let mut witness = Witness::default();
-    running(&stage.client).until_end(&mut witness).await.expect("it ends");
-    assert_eq!(witness.shown, [1, 2, 1, 2, 3, 4]);
-    assert_eq!(actor.calls(), ["run r with 4 bytes", "watch r after 2", "run r with 4 bytes"]);
+    running(&stage.connection).until_end(&mut witness).await.expect("it ends");
+    assert_eq!(witness.shown, [1, 1, 2, 3, 4]);
+    let run = "run r with 4 bytes";
+    assert_eq!(actor.calls(), [run, run, "watch n after 2"]);
+}
+
+#[tokio::test]
+async fn a_missing_update_is_an_error_and_no_later_one_is_shown() {
+    let actor = Actor::new([part([accepted(), started(), finished()], Then::End)]);
+    let stage = stage(&actor).await;
+    let mut witness = Witness::default();
+    let error = running(&stage.connection).until_end(&mut witness).await;
+    assert!(matches!(error, Err(Error::Contract(_))), "{error:?}");
+    assert_eq!(witness.shown, [1]);
+    assert_eq!(actor.calls(), ["run r with 4 bytes"]);
 }
 
 #[tokio::test]
 async fn a_refusal_is_the_answer_at_once() {
     let actor = Actor::new([part([], refusal(Code::InvalidArgument, "FIELD_INVALID"))]);
     let stage = stage(&actor).await;
-    let error = running(&stage.client).until_end(&mut Witness::default()).await;
+    let error = running(&stage.connection).until_end(&mut Witness::default()).await;
     assert!(matches!(error, Err(Error::Refused(status)) if status.code() == Code::InvalidArgument));
 }
 
 #[tokio::test]
 async fn a_refused_match_is_not_accepted_and_an_interrupted_one_may_be() {
-    let impatient =
-        Backoff { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
-    let impatient = Backoff { longest: Duration::from_secs(2), ..impatient };
     for (then, updates, expected) in [
         (turned_away(), vec![], Acceptance::No),
+        // Its stream had begun: a server that drains may have accepted it.
         (draining(), vec![], Acceptance::Perhaps),
+        (refusal(Code::ResourceExhausted, "QUOTA_EXCEEDED"), vec![], Acceptance::No),
         (draining(), vec![accepted()], Acceptance::Yes),
     ] {
         let actor = Actor::new([part(updates, then)]);
         let stage = stage(&actor).await;
-        let mut follow = FollowMatch { pace: impatient, ..running(&stage.client) };
+        let mut follow = FollowMatch { terms: IMPATIENT, ..running(&stage.connection) };
         let ended = follow.until_end(&mut Witness::default()).await;
-        assert!(matches!(ended, Err(Error::Broken(_))));
+        assert!(matches!(ended, Err(Error::Broken(_) | Error::Refused(_))), "{ended:?}");
         assert_eq!(follow.acceptance, expected);
     }
 }
@@ -386,10 +464,11 @@ async fn a_refused_match_is_not_accepted_and_an_interrupted_one_may_be() {
 #[tokio::test]
 async fn a_broken_connection_and_an_unreachable_server_are_named() {
     let actor = Actor::new([part([accepted(), uploaded()], Then::Hang)]);
-    let Stage { client, _tasks: tasks, .. } = stage(&actor).await;
+    let Stage { connection, _tasks: tasks, .. } = stage(&actor).await;
     let mut witness = Causes { tasks: Some(tasks), ..Default::default() };
-    let pace = Backoff { give_up_after: Duration::ZERO, ..PROMPT };
-    let mut follow = FollowMatch { pace, ..running(&client) };
+    let once = Backoff { give_up_tries: Some(1), ..PROMPT };
+    let terms = Terms { pace: once, ..TERMS };
+    let mut follow = FollowMatch { terms, ..running(&connection) };
     let error = follow.until_end(&mut witness).await.expect_err("the server is gone");
     let Error::Broken(last) = error else { panic!("{error:?}") };
     assert_eq!(witness.causes, ["the connection broke"]);
@@ -404,7 +483,7 @@ struct Causes {
 }
 
 impl Audience for Causes {
-    fn update(&mut self, _: &MatchUpdate) -> io::Result<()> {
+    async fn update(&mut self, _: &MatchUpdate) -> io::Result<()> {
         self.tasks = None;
         Ok(())
     }
@@ -412,18 +491,15 @@ impl Audience for Causes {
     fn broken(&mut self, status: &Status, _: Retry) {
         self.causes.push(failure::outage(status));
     }
+
+    fn missed(&mut self, _: &Status) {}
 }
 
 #[tokio::test]
 async fn retries_end_after_their_time() {
     let actor = Actor::new([part([accepted(), uploaded()], draining())]);
     let stage = stage(&actor).await;
-    let pace = Backoff {
-        first: Duration::from_secs(2),
-        longest: Duration::from_secs(2),
-        give_up_after: Duration::ZERO,
-    };
-    let mut follow = FollowMatch { pace, ..running(&stage.client) };
+    let mut follow = FollowMatch { terms: IMPATIENT, ..running(&stage.connection) };
     let mut witness = Witness::default();
     let error = follow.until_end(&mut witness).await;
     assert!(matches!(error, Err(Error::Broken(status)) if status.code() == Code::Unavailable));
@@ -435,12 +511,112 @@ async fn a_watch_after_the_last_update_returns_the_ended_match() {
     let actor = Actor::new([part([], Then::End)]);
     actor.with(|play| play.found = Some(snapshot(4, MatchState::Cancelled)));
     let stage = stage(&actor).await;
-    let id = Some(watch_match_request::Id::RequestId("r".to_owned()));
-    let target = Target::Watch(WatchMatchRequest { id, ..Default::default() });
-    let mut follow = FollowMatch { target, seen: Seen::up_to(4), ..running(&stage.client) };
+    let mut follow = watching(&stage.connection, 4);
     let ended = follow.until_end(&mut Witness::default()).await.expect("it has ended");
     assert_eq!(ended.state(), MatchState::Cancelled);
     assert_eq!(actor.calls(), ["watch r after 4", "get"]);
+}
+
+/// As by a proxy that ends each call with OK.
+#[tokio::test]
+async fn a_stream_that_ends_early_is_resumed_although_the_match_has_ended() {
+    let actor = Actor::new([
+        part([accepted(), uploaded()], Then::End),
+        part([started(), finished()], Then::End),
+    ]);
+    actor.with(|play| play.found = Some(snapshot(4, MatchState::Finished)));
+    let stage = stage(&actor).await;
+    let mut witness = Witness::default();
+    watching(&stage.connection, 0).until_end(&mut witness).await.expect("it ends");
+    assert_eq!(witness.shown, [1, 2, 3, 4]);
+    assert_eq!(actor.calls(), ["watch r after 0", "get", "watch m after 2"]);
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_resumed_over_a_new_connection() {
+    let actor = Actor::new([
+        part([accepted(), uploaded()], Then::Hang),
+        part([], Then::Hang),
+        part([started(), finished()], Then::End),
+    ]);
+    let stage = stage(&actor).await;
+    let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
+    let mut follow = FollowMatch { clock, ..running(&stage.connection) };
+    let shown = Arc::new(Notify::new());
+    let mut witness = Witness { cut: Some((2, shown.clone())), ..Default::default() };
+    let silence = async |calls| {
+        while actor.calls().len() < calls || hand.next_wake().is_none() {
+            task::yield_now().await;
+        }
+        hand.advance(Silence::DEFAULT.unknown);
+    };
+    let silences = async {
+        shown.notified().await;
+        silence(1).await;
+        silence(2).await;
+    };
+    let (ended, ()) = tokio::join!(follow.until_end(&mut witness), silences);
+    ended.expect("it ends");
+    assert_eq!((witness.shown, witness.breaks), (vec![1, 2, 3, 4], 2));
+    assert_eq!(stage.connected.load(Ordering::Relaxed), 3, "each call has its own connection");
+}
+
+#[tokio::test]
+async fn the_time_for_following_is_not_spent_on_a_pause_that_outlasts_it() {
+    let hour = Duration::from_secs(3_600);
+    let mut details = ErrorDetails::with_error_info("SERVER_DRAINING", "facematch", []);
+    details.set_retry_info(Some(hour / 2));
+    let asked = Status::with_error_details(Code::Unavailable, "no", details);
+    let actor = Actor::new([part([accepted(), uploaded()], Then::Fail(asked))]);
+    let stage = stage(&actor).await;
+    let terms = Terms { limit: Some(hour / 2), ..Terms::patient(Some(hour), None) };
+    let mut follow = FollowMatch { terms, ..running(&stage.connection) };
+    let mut witness = Witness::default();
+    let error = follow.until_end(&mut witness).await;
+    assert!(matches!(error, Err(Error::Late(Some(_)))), "{error:?}");
+    assert_eq!((witness.shown, witness.breaks), (vec![1, 2], 0));
+}
+
+#[tokio::test]
+async fn an_expired_credential_is_replaced_if_its_file_has_another_one() {
+    let expired = || refusal(Code::Unauthenticated, "CREDENTIAL_EXPIRED");
+    let actor =
+        Actor::new([part([accepted(), uploaded()], expired()), part([started()], expired())]);
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let token = folder.path().join("token");
+    fs::write(&token, "first").expect("a file");
+    let stage = stage_with(&actor, Some(token.clone())).await;
+    let mut witness = Replacing { token, until: 2, shown: Vec::new() };
+    let error = running(&stage.connection).until_end(&mut witness).await;
+    // The second time the file has the same credential as before.
+    assert!(
+        matches!(&error, Err(Error::Refused(status)) if status.code() == Code::Unauthenticated),
+        "{error:?}"
+    );
+    assert_eq!(witness.shown, [1, 2, 3]);
+    assert_eq!(actor.calls(), ["run r with 4 bytes", "watch m after 2"]);
+    assert_eq!(actor.with(|play| play.tokens.clone()), ["Bearer first", "Bearer second"]);
+}
+
+/// Replaces the token at one update.
+struct Replacing {
+    token: PathBuf,
+    until: u64,
+    shown: Vec<u64>,
+}
+
+impl Audience for Replacing {
+    async fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
+        self.shown.push(update.sequence);
+        if update.sequence == self.until {
+            fs::write(&self.token, "second")?;
+        }
+        Ok(())
+    }
+
+    fn broken(&mut self, _: &Status, _: Retry) {}
+
+    fn missed(&mut self, _: &Status) {}
 }
 
 #[tokio::test]
@@ -457,15 +633,57 @@ async fn a_watch_of_all_matches_resumes_from_the_last_token() {
     ]);
     let stage = stage(&actor).await;
     let mut witness = Witness { cut: Some((2, stage.cut.clone())), ..Default::default() };
-    let request = WatchMatchesRequest::default();
-    let follow = FollowMatches {
-        client: stage.client.clone(),
-        request,
-        pace: PROMPT,
+    let error = following(&stage.connection, None).until_failure(&mut witness).await;
+    assert!(matches!(error, Error::Refused(status) if status.code() == Code::OutOfRange));
+    assert_eq!((witness.shown, witness.misses), (vec![0, 1, 2, 3], 0));
+    assert_eq!(actor.calls(), ["all from \"\"", "all from \"t0\"", "all from \"t2\""]);
+}
+
+fn following(connection: &Connection, once_expired: Option<&str>) -> FollowMatches {
+    FollowMatches {
+        connection: connection.clone(),
+        request: WatchMatchesRequest::default(),
+        once_expired: once_expired.map(str::to_owned),
+        terms: TERMS,
         clock: Clock::system(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_all_matches_begins_anew_once_if_the_caller_has_asked_for_it() {
+    let expired = || refusal(Code::OutOfRange, "TOKEN_EXPIRED");
+    let actor = Actor::new([
+        part([accepted()], expired()),
+        part([started()], draining()),
+        part([], expired()),
+        part([], expired()),
+    ]);
+    let stage = stage(&actor).await;
+    let mut witness = Witness::default();
+    let mut follow = following(&stage.connection, Some("earliest"));
     let error = follow.until_failure(&mut witness).await;
     assert!(matches!(error, Error::Refused(status) if status.code() == Code::OutOfRange));
-    assert_eq!(witness.shown, [0, 1, 2, 3]);
-    assert_eq!(actor.calls(), ["all from \"\"", "all from \"t0\"", "all from \"t2\""]);
+    assert_eq!((witness.shown, witness.misses), (vec![1, 3], 2));
+    let tokens = ["", "earliest", "t3", "earliest"];
+    assert_eq!(actor.calls(), tokens.map(|token| format!("all from {token:?}")));
+}
+
+/// A heartbeat that repeats the known token shows only that the server is there.
+#[tokio::test]
+async fn a_token_that_is_known_already_is_no_progress() {
+    let heartbeat = || MatchUpdate {
+        resume_token: "t0".to_owned(),
+        event: Some(Event::Heartbeat(pb::Heartbeat::default())),
+        ..Default::default()
+    };
+    let actor = Actor::new((0..2).map(|_| part([heartbeat()], draining())));
+    let stage = stage(&actor).await;
+    let longest = Duration::from_secs(60);
+    let pace = Backoff { longest, give_up_tries: Some(1), ..PROMPT };
+    let mut follow = following(&stage.connection, None);
+    follow.terms = Terms { pace, ..TERMS };
+    let mut witness = Witness::default();
+    let error = follow.until_failure(&mut witness).await;
+    assert!(matches!(error, Error::Broken(_)), "{error:?}");
+    assert_eq!(witness.breaks, 1, "only the first token was new");
 }

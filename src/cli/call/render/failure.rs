@@ -39,7 +39,7 @@ pub struct FailureDetails {
 impl FailureDetails {
     /// The details of a failed call.
     pub fn of(status: &Status, server: &Uri) -> Self {
-        let reason = reason(status);
+        let reason = resume::reason(status);
         let lost = lost(status, server);
         let is_answer = lost.is_none();
         let (message, own_hint) = match lost {
@@ -112,7 +112,7 @@ impl FailureDetails {
 
 /// The cause of an outage, in a few words for a person at a terminal.
 pub fn outage(status: &Status) -> String {
-    let words = match (reason(status), Foreign::behind(status)) {
+    let words = match (resume::reason(status), Foreign::behind(status)) {
         (Some(reason), _) => format!("{} ({reason})", status.message()),
         (None, Some(met)) => format!("the server answered {met}"),
         (None, None) if resume::was_never_sent(status) => {
@@ -122,11 +122,6 @@ pub fn outage(status: &Status) -> String {
         (None, None) => status.message().to_owned(),
     };
     plain(&words)
-}
-
-/// The server's reason for an error. `None` if the error isn't the server's.
-pub fn reason(status: &Status) -> Option<String> {
-    status.get_details_error_info().map(|info| info.reason).filter(|reason| !reason.is_empty())
 }
 
 /// The name of a code as the gRPC specification spells it.
@@ -159,7 +154,7 @@ const BROKEN: &str = "the connection broke";
 /// code of such a call comes from the client.
 fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
     let at = shown(server);
-    if reason(status).is_some() {
+    if resume::reason(status).is_some() {
         return None;
     }
     if let Some(met) = Foreign::behind(status) {

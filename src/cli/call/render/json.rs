@@ -13,7 +13,10 @@ use std::{
 use prost_types::{Duration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::cli::call::pb::{self, match_update::Event};
+use crate::cli::call::{
+    pb::{self, delete_match_request::Id, match_update::Event},
+    unary::Erased,
+};
 
 pub use told::{failure, notice};
 
@@ -35,12 +38,24 @@ pub fn snapshot(snapshot: &pb::Match) -> String {
 }
 
 /// A deletion, in one line.
-pub fn erased(of: &pb::DeleteMatchResponse) -> String {
-    line(&ErasedJson {
-        match_id: &of.match_id,
-        delete_time: of.delete_time.as_ref().map(TimeJson),
-        photo_media_id: &of.photo_media_id,
-    })
+pub fn erased(of: &Erased) -> String {
+    let mut json = ErasedJson::default();
+    match of {
+        Erased::Confirmed(answer) => {
+            json.match_id = &answer.match_id;
+            json.delete_time = answer.delete_time.as_ref().map(TimeJson);
+            json.photo_media_id = &answer.photo_media_id;
+        }
+        Erased::Unconfirmed(id) => {
+            json.already_gone = Some(true);
+            match id {
+                Some(Id::MatchId(id)) => json.match_id = id,
+                Some(Id::RequestId(id)) => json.request_id = id,
+                None => {}
+            }
+        }
+    }
+    line(&json)
 }
 
 /// The token of a list's next page, in one line.
@@ -67,13 +82,18 @@ struct UpdateJson<'a> {
     event: Option<BodyJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct ErasedJson<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     match_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     photo_media_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    already_gone: Option<bool>,
 }
 
 #[derive(Serialize)]

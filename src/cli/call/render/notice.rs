@@ -37,6 +37,8 @@ pub enum Notice<'a> {
     ReadingPhoto,
     /// The match has ended with a result that this version doesn't know.
     UnknownVerdict,
+    /// The updates after the resume token are not kept any more.
+    UpdatesMissed,
 }
 
 impl Notice<'_> {
@@ -47,7 +49,8 @@ impl Notice<'_> {
             Self::MatchLeft { acceptance: Acceptance::No, .. }
             | Self::Reconnecting { .. }
             | Self::ReadingPhoto
-            | Self::UnknownVerdict => sentence,
+            | Self::UnknownVerdict
+            | Self::UpdatesMissed => sentence,
             Self::MatchLeft { request_id, server, .. } => {
                 let (request_id, files) = (quoted(request_id), files(server));
                 let which =
@@ -79,6 +82,9 @@ impl Notice<'_> {
                 "the match has ended with a result that this version doesn't know; a newer \
                  facematch shows it"
                     .to_owned()
+            }
+            Self::UpdatesMissed => {
+                "updates after the resume token are not kept any more, and are missed".to_owned()
             }
         }
     }

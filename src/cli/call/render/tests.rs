@@ -3,11 +3,14 @@
 use prost_types::{Duration, Timestamp};
 
 use super::{json, text};
-use crate::cli::call::pb::{
-    Accepted, AnalysisStarted, AttemptFailed, Cancelled, DeleteMatchResponse, Failed, Finished,
-    Heartbeat, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, MatchState,
-    MatchUpdate, OzStatus, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
-    match_update::Event,
+use crate::cli::call::{
+    pb::{
+        Accepted, AnalysisStarted, AttemptFailed, Cancelled, DeleteMatchResponse, Failed, Finished,
+        Heartbeat, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, MatchState,
+        MatchUpdate, OzStatus, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
+        delete_match_request::Id, match_update::Event,
+    },
+    unary::Erased,
 };
 
 fn at(seconds: i64) -> Option<Timestamp> {
@@ -300,10 +303,12 @@ next try    at 2027-01-15T08:00:03.250Z or later
 
 #[test]
 fn a_deletion_shows_the_photo_that_stays_at_oz() {
-    let erased = |photo: &str| DeleteMatchResponse {
-        match_id: "m".to_owned(),
-        delete_time: at(0),
-        photo_media_id: photo.to_owned(),
+    let erased = |photo: &str| {
+        Erased::Confirmed(DeleteMatchResponse {
+            match_id: "m".to_owned(),
+            delete_time: at(0),
+            photo_media_id: photo.to_owned(),
+        })
     };
     assert_eq!(
         text::erased(&erased("p")),
@@ -317,6 +322,17 @@ fn a_deletion_shows_the_photo_that_stays_at_oz() {
         json::erased(&erased("p")),
         r#"{"match_id":"m","delete_time":"2027-01-15T08:00:00.250Z","photo_media_id":"p"}"#
     );
+}
+
+#[test]
+fn a_deletion_whose_answer_was_lost_names_the_match_and_no_photo() {
+    let by_match = Erased::Unconfirmed(Some(Id::MatchId("m".to_owned())));
+    let by_request = Erased::Unconfirmed(Some(Id::RequestId("r".to_owned())));
+    let lost = "is erased; the answer that named its photo at Oz was lost";
+    assert_eq!(text::erased(&by_match), format!("match m {lost}"));
+    assert_eq!(text::erased(&by_request), format!("the match with the request id r {lost}"));
+    assert_eq!(json::erased(&by_match), r#"{"match_id":"m","already_gone":true}"#);
+    assert_eq!(json::erased(&by_request), r#"{"request_id":"r","already_gone":true}"#);
 }
 
 #[test]

@@ -9,10 +9,13 @@ use std::{
 
 use prost_types::Timestamp;
 
-use crate::cli::call::pb::{
-    AttemptFailed, DeleteMatchResponse, LivenessPolicy, LivenessResult, Match, MatchError,
-    MatchResult, MatchState, MatchUpdate, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
-    match_update::Event,
+use crate::cli::call::{
+    pb::{
+        AttemptFailed, DeleteMatchResponse, LivenessPolicy, LivenessResult, Match, MatchError,
+        MatchResult, MatchState, MatchUpdate, PhotoKind, PhotoUploaded, Progress, Resolution,
+        Trouble, delete_match_request::Id, match_update::Event,
+    },
+    unary::Erased,
 };
 
 /// An update, in one line.
@@ -82,7 +85,21 @@ pub fn snapshot(of: &Match) -> String {
 }
 
 /// A deletion, in one line.
-pub fn erased(of: &DeleteMatchResponse) -> String {
+pub fn erased(of: &Erased) -> String {
+    match of {
+        Erased::Confirmed(answer) => confirmed(answer),
+        Erased::Unconfirmed(id) => {
+            let which = match id {
+                Some(Id::MatchId(id)) => format!("match {id}"),
+                Some(Id::RequestId(id)) => format!("the match with the request id {id}"),
+                None => "the match".to_owned(),
+            };
+            plain(&format!("{which} is erased; the answer that named its photo at Oz was lost"))
+        }
+    }
+}
+
+fn confirmed(of: &DeleteMatchResponse) -> String {
     let photo = match of.photo_media_id.as_str() {
         "" => "it had no photo at Oz".to_owned(),
         id => format!("its photo stays at Oz: {id}"),

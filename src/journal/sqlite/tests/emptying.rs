@@ -12,9 +12,9 @@ use crate::journal::sqlite::{
 async fn erased_bytes_go_soon_after_a_reader_ends_beside_other_writes() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let mut reader = reader(&store).await;
+    let reader = reader(&store);
     assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    query("COMMIT").execute(&mut reader).await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
     let gone = async {
         while !canaries(store.folder.path(), "requestcanary").is_empty() {
             commit(&store, 1).await;
@@ -27,9 +27,9 @@ async fn erased_bytes_go_soon_after_a_reader_ends_beside_other_writes() {
 async fn erased_bytes_go_soon_after_a_reader_ends_without_any_write() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let mut reader = reader(&store).await;
+    let reader = reader(&store);
     assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    query("COMMIT").execute(&mut reader).await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
     gone(store.folder.path()).await;
 }
 
@@ -37,7 +37,7 @@ async fn erased_bytes_go_soon_after_a_reader_ends_without_any_write() {
 async fn a_journal_closes_although_a_reader_still_sees_an_erased_match() {
     let store = store().await;
     end(&store, match_id(0, 1), plain_spec()).await;
-    let _reader = reader(&store).await;
+    let _reader = reader(&store);
     assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
     tokio::time::timeout(PATIENCE, store.journal.close()).await.unwrap();
 }
@@ -45,14 +45,14 @@ async fn a_journal_closes_although_a_reader_still_sees_an_erased_match() {
 #[tokio::test]
 async fn the_wal_is_emptied_once_its_reader_ends() {
     let store = store().await;
-    let mut reader = reader(&store).await;
+    let reader = reader(&store);
     admit(&store, match_id(0, 1), plain_spec()).await;
     // The journal's own writer would try as well.
     store.journal.clone().close().await;
-    let mut writer = Files::new(path(&store.folder)).connect().await.unwrap();
-    assert!(!files::empty_wal(&mut writer, Duration::ZERO).await.unwrap());
-    query("COMMIT").execute(&mut reader).await.unwrap();
-    assert!(files::empty_wal(&mut writer, Duration::ZERO).await.unwrap());
+    let writer = Files::new(path(&store.folder)).writer().unwrap();
+    assert!(!files::empty_wal(&writer, Duration::ZERO).unwrap());
+    reader.execute_batch("COMMIT").unwrap();
+    assert!(files::empty_wal(&writer, Duration::ZERO).unwrap());
     assert_eq!(fs::metadata(store.folder.path().join("facematch.db-wal")).unwrap().len(), 0);
 }
 
@@ -89,10 +89,14 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
         end(&store, match_id(0, n), plain_spec()).await;
     }
     let tries = || store.journal.0.writer.emptying_tries();
-    let _reader = reader(&store).await;
+    let _reader = reader(&store);
     let at_first = tries();
+    let before = store.journal.commits();
     let mut erasing = Box::pin(store.journal.erase(&tenant, match_id(0, 1)));
     assert!(poll!(&mut erasing).is_pending());
+    while store.journal.commits() == before {
+        tokio::task::yield_now().await;
+    }
     commit(&store, 100).await;
     assert_eq!(tries() - at_first, 1, "one try for a hundred commits");
     for pause in pauses() {
@@ -118,7 +122,7 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
 async fn a_write_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
     let (store, ticking) = store_by_hand().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let mut reader = reader(&store).await;
+    let reader = reader(&store);
     let (tenant, spec) = (anna(), Arc::new(plain_spec()));
     let mut erasing = store.journal.erase(&tenant, match_id(0, 1));
     let mut beside = store.journal.admit(match_id(0, 2), spec);
@@ -127,7 +131,7 @@ async fn a_write_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
     assert!(matches!(beside, Ok(Admitted::New(..))));
     assert!(erasing.as_mut().now_or_never().is_none(), "the erased bytes are still in the WAL");
 
-    query("COMMIT").execute(&mut reader).await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
     let ticks = async {
         loop {
             ticking.advance(PAUSE_MIN);
@@ -150,16 +154,14 @@ async fn a_write_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
 async fn erased_bytes_that_a_former_process_left_in_the_wal_go_without_a_write() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let _reader = reader(&store).await;
+    let _reader = reader(&store);
     assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
     let crashed = suite::Engine::backup(&store).await;
     assert_eq!(canaries(crashed.path(), "requestcanary"), BTreeSet::from([1]));
-    let mut reader = Files::new(path(&crashed)).look().await.unwrap();
-    query("BEGIN").execute(&mut reader).await.unwrap();
-    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
+    let reader = reader_of(&path(&crashed));
     let _journal = open(&path(&crashed), START).await;
     assert_eq!(canaries(crashed.path(), "requestcanary"), BTreeSet::from([1]));
-    query("COMMIT").execute(&mut reader).await.unwrap();
+    reader.execute_batch("COMMIT").unwrap();
     gone(crashed.path()).await;
 }
 

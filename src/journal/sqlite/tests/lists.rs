@@ -1,9 +1,8 @@
 //! Lists of a file with very many matches: what they cost, and that no other read waits for them.
 
 use futures_util::future::join_all;
-use sqlx::{Connection, Row, raw_sql};
 
-use super::*;
+use super::{plans::plan, *};
 use crate::{
     domain::State,
     journal::{
@@ -23,28 +22,25 @@ const USUAL: u64 = 40_000;
 const WORK_MAX: u64 = 120_000;
 
 /// A file of the first version with a crowd in it, as a program of that version left it.
-async fn old_file(count: u64) -> TempDir {
+fn old_file(count: u64) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let files = Files::new(path(&folder));
     files.create().unwrap();
-    let mut connection = files.connect().await.unwrap();
-    raw_sql(MIGRATIONS[0]).execute(&mut connection).await.unwrap();
-    fill(&mut connection, &crowd(0, count)).await;
-    connection.close().await.unwrap();
+    let connection = files.writer().unwrap();
+    connection.execute_batch(MIGRATIONS[0]).unwrap();
+    fill(&connection, &crowd(0, count));
     folder
 }
 
-async fn fill(connection: &mut SqliteConnection, crowd: &crate::crowd::Crowd) {
-    let mut transaction = connection.begin().await.unwrap();
-    raw_sql(sqlx::AssertSqlSafe(crowd.sqlite())).execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+pub(super) fn fill(connection: &Connection, crowd: &crate::crowd::Crowd) {
+    connection.execute_batch(&format!("BEGIN; {}; COMMIT", crowd.sqlite())).unwrap();
 }
 
 /// Before and after the matches of an older version are entered into the indexes of lists.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_list_of_an_old_file_is_exact_and_costs_what_its_page_costs() {
     let crowd = crowd(0, crate::crowd::count(USUAL));
-    let folder = old_file(crowd.count).await;
+    let folder = old_file(crowd.count);
     let (journal, _hand) = open(&path(&folder), START).await;
     check(&journal, &crowd).await;
     assert_eq!(journal.tidy(Chore::Enlist, usize::MAX).await.unwrap(), crowd.count as usize);
@@ -71,13 +67,13 @@ async fn check(journal: &Sqlite, crowd: &crate::crowd::Crowd) -> u64 {
 /// The newer version lists and enters matches that the older one added in between.
 #[tokio::test]
 async fn a_file_goes_back_and_forth_between_versions() {
-    let folder = old_file(10).await;
+    let folder = old_file(10);
     let (journal, _hand) = open(&path(&folder), START).await;
     assert_eq!(journal.tidy(Chore::Enlist, 100).await.unwrap(), 10);
     journal.close().await;
-    let mut older = Files::new(path(&folder)).connect().await.unwrap();
-    fill(&mut older, &crowd(10, 10)).await;
-    older.close().await.unwrap();
+    let older = Files::new(path(&folder)).writer().unwrap();
+    fill(&older, &crowd(10, 10));
+    drop(older);
     let (journal, _hand) = open(&path(&folder), START).await;
     crowd::check(&journal, &crowd(0, 20), |_, _, _| async {}).await;
     assert_eq!(journal.tidy(Chore::Enlist, 100).await.unwrap(), 10);
@@ -88,20 +84,17 @@ async fn a_file_goes_back_and_forth_between_versions() {
 #[tokio::test]
 async fn every_list_is_found_by_an_index() {
     let store = store().await;
-    let mut connection = Files::new(path(&store.folder)).connect().await.unwrap();
-    assert_lists_are_found(&mut connection).await;
+    let connection = Files::new(path(&store.folder)).writer().unwrap();
+    assert_lists_are_found(&connection);
     // With the statistics of a young store.
-    fill(&mut connection, &crowd(0, 10)).await;
-    raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
-    assert_lists_are_found(&mut connection).await;
+    fill(&connection, &crowd(0, 10));
+    connection.execute_batch("ANALYZE").unwrap();
+    assert_lists_are_found(&connection);
 }
 
-async fn assert_lists_are_found(connection: &mut SqliteConnection) {
+fn assert_lists_are_found(connection: &Connection) {
     for case in cases(&crowd(0, 100)) {
-        let explained = format!("EXPLAIN QUERY PLAN {}", statement(&case.filter));
-        let rows = raw_sql(sqlx::AssertSqlSafe(explained)).fetch_all(&mut *connection);
-        let steps: Vec<String> =
-            rows.await.unwrap().iter().map(|row| row.try_get("detail").unwrap()).collect();
+        let steps = plan(connection, &statement(&case.filter));
         for step in &steps {
             let is_found = step.starts_with("SEARCH") && step.contains("INDEX")
                 || step.starts_with("SEARCH") && step.contains("PRIMARY KEY")

@@ -98,7 +98,7 @@ impl<'a> From<&'a Notice<'a>> for RemarkJson<'a> {
             Notice::MatchLeft { request_id, .. } => remark.request_id = Some(request_id),
             Notice::ResumeFrom(token) => remark.resume_token = Some(token),
             Notice::ListGoesOn(token) => remark.next_page_token = Some(token),
-            Notice::ReadingPhoto | Notice::UnknownVerdict => {}
+            Notice::ReadingPhoto | Notice::UnknownVerdict | Notice::UpdatesMissed => {}
         }
         remark
     }

@@ -1,0 +1,1 @@
+"""Plays conformance scenarios with the drivers of client libraries."""

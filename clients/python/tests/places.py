@@ -1,0 +1,5 @@
+"""Where the tests find things."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]

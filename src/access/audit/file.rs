@@ -96,6 +96,15 @@ impl AuditFile {
     }
 }
 
+impl Drop for AuditFile {
+    /// Gives the lock up at once: closing the file alone would leave it to a child process that is
+    /// being started and still has a copy of the descriptor.
+    fn drop(&mut self) {
+        // A lock that can't be given up ends when the file is closed.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Storage for AuditFile {
     fn reopen(&mut self) -> io::Result<Option<FileTail>> {
         // Its own lock would refuse a second descriptor of the same file.
@@ -345,8 +354,11 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let refused = AuditFile::open(&path).unwrap_err();
         assert_eq!(refused.to_string(), "another process writes it");
+        // What a child process has of the file until it runs its own program.
+        let copy = file.file.try_clone().unwrap();
         drop(file);
         AuditFile::open(&path).unwrap();
+        drop(copy);
     }
 
     #[test]

@@ -59,9 +59,9 @@ fn is_locked(lock_file: &Path) -> io::Result<bool> {
     if !fs::exists(lock_file)? {
         return Ok(false);
     }
-    // Released at once, as the file is closed.
-    match paths::open_lock(lock_file)?.try_lock_shared() {
-        Ok(()) => Ok(false),
+    let file = paths::open_lock(lock_file)?;
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
     }

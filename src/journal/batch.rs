@@ -96,9 +96,9 @@ pub(super) trait Engine: Send + 'static {
     /// Runs after each batch.
     fn after_batch(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Runs between two batches, of which the first had so many jobs: it may wait a little, so that
-    /// more jobs share the next commit.
-    fn gather(&mut self, _jobs: usize) -> impl Future<Output = ()> + Send {
+    /// Runs after each batch, while so many requests are waiting: nearly all came during the batch.
+    /// It may wait a little, so that more of them share the next commit.
+    fn gather(&mut self, _waiting: usize) -> impl Future<Output = ()> + Send {
         async {}
     }
 
@@ -225,13 +225,12 @@ impl<E: Engine> Task<E> {
             }
             self.postponed = self.engine.postpone(&mut batch);
             self.engine.before_batch().await;
-            let jobs = batch.len();
             if !batch.is_empty() {
                 self.write(batch).await;
             }
             self.engine.after_batch().await;
             if self.postponed.is_empty() {
-                self.engine.gather(jobs).await;
+                self.engine.gather(waiting.len()).await;
             }
         }
         self.engine.finish().await;

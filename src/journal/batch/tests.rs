@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// The pause after a full batch.
+/// The pause after a batch during which two words or more came.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The words of each commit, and the other calls of the engine.
@@ -90,8 +90,8 @@ impl Engine for Words {
         }
     }
 
-    async fn gather(&mut self, jobs: usize) {
-        if jobs == Self::JOBS_MAX {
+    async fn gather(&mut self, waiting: usize) {
+        if waiting >= 2 {
             self.ticks.sleep(PAUSE).await;
         }
     }
@@ -170,17 +170,24 @@ async fn a_request_outside_of_commits_runs_after_the_batch() {
 async fn requests_during_a_pause_share_the_next_commit() {
     let (ticks, hand) = Clock::manual(Timestamp::default());
     let (handle, calls) = words_due(None, ticks);
-    assert_eq!(all(&handle, ["one", "two", "three", "four"]).await, [Some(1); 4]);
-    let mut five = Box::pin(send(&handle, "five"));
+    let mut waiting: Vec<_> = ["one", "two", "three", "four", "five", "six"]
+        .map(|word| Box::pin(send(&handle, word)))
+        .into();
+    assert!(waiting.iter_mut().all(|reply| reply.now_or_never().is_none()));
+    for reply in waiting.drain(..4) {
+        assert_eq!(reply.await.unwrap(), 1);
+    }
+    waiting.push(Box::pin(send(&handle, "seven")));
     for _ in 0..10 {
-        assert!((&mut five).now_or_never().is_none(), "it waits for the end of the pause");
+        let is_answered = waiting.iter_mut().any(|reply| reply.now_or_never().is_some());
+        assert!(!is_answered, "they wait for the end of the pause");
         tokio::task::yield_now().await;
     }
-    let six = send(&handle, "six");
     hand.advance(PAUSE);
-    let (five, six) = tokio::join!(five, six);
-    assert_eq!((five.unwrap(), six.unwrap()), (2, 2));
-    assert_eq!(*lock(&calls), ["one two three four", "five six"]);
+    for reply in waiting {
+        assert_eq!(reply.await.unwrap(), 2);
+    }
+    assert_eq!(*lock(&calls), ["one two three four", "five six seven"]);
 }
 
 #[tokio::test]

@@ -41,10 +41,12 @@ use crate::{
 /// from a disk, and all other writes wait for it.
 const ERASURES_MAX: usize = 32;
 
-/// From how many operations on a batch is followed by [`GATHER_PAUSE`], unless it is full.
-const GATHER_FROM: usize = 4;
+/// From how many operations on that came during a commit the next one is preceded by
+/// [`GATHER_PAUSE`], unless they fill it.
+const GATHER_FROM: usize = 12;
 
-/// The pause in which more operations gather for the next commit: a commit takes about as long.
+/// The pause in which more operations gather for the next commit. The timer makes one to two
+/// milliseconds of it; a commit takes about one.
 const GATHER_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the last try to empty the WAL, at close, waits for readers. It delays no other write.
@@ -219,8 +221,11 @@ impl Engine for WriterEngine {
 
     /// A commit costs nearly the same however much is in it. While few write, each write is
     /// committed at once; while many do, they wait for each other a little.
-    async fn gather(&mut self, jobs: usize) {
-        if (GATHER_FROM..batch::BATCH_MAX).contains(&jobs) {
+    ///
+    /// What came during a commit shows how many write. The size of the last batch would not: a
+    /// pause makes the next batch larger, so that half the load would be enough to keep it up.
+    async fn gather(&mut self, waiting: usize) {
+        if (GATHER_FROM..batch::BATCH_MAX).contains(&waiting) {
             time::sleep(GATHER_PAUSE).await;
         }
     }

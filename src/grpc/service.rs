@@ -5,6 +5,7 @@
 
 use std::{future::Future, time::Duration};
 
+use bytes::Bytes;
 use futures_util::stream;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -55,6 +56,7 @@ impl Service {
         let trace = creator_trace(&request, &record);
         let (message, reservation) =
             received.ok_or_else(|| status::internal("a call without a received request"))?;
+        let message_bytes = message.len();
         let request = pb::MatchRequest::decode(message)
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
@@ -65,7 +67,8 @@ impl Service {
             digest: |photo: &[u8]| self.config.digest_key.digest(photo),
         };
         let parsed = request::match_request(request, terms)?;
-        let photo = parsed.content.map(|content| Photo::new(content, reservation));
+        let content = parsed.content.map(|content| without_message(content, message_bytes));
+        let photo = content.map(|content| Photo::new(content, reservation));
         let spec = Spec { trace, ..parsed.spec };
         let admitted = self.worker.admit(spec, photo).await;
         let m = admitted.map_err(|refused| {
@@ -126,6 +129,13 @@ fn tenant<T>(request: &Request<T>) -> Result<TenantId, Status> {
     grant
         .map(|grant| grant.tenant().clone())
         .ok_or_else(|| status::internal("a call without a grant"))
+}
+
+/// The photo, which is a part of its message, copied out of it if much else is in there: fields that
+/// are unknown or were given again. They would be kept as long as the photo, and counted by nobody.
+fn without_message(content: Bytes, message_bytes: usize) -> Bytes {
+    let beside = message_bytes.saturating_sub(content.len());
+    if beside > content.len() / 8 { Bytes::copy_from_slice(&content) } else { content }
 }
 
 /// The trace of a call that creates a match. The caller's `tracestate` belongs to the caller's own
@@ -317,5 +327,39 @@ impl FaceMatch for Service {
             Deleted::Running(id) => Err(status::match_running(id)),
             Deleted::Absent => Err(status::not_found(&name(&key))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pb::reference_photo::Source;
+
+    /// The photo of a message that gives it twice, and whether it still is a part of the message.
+    fn photo_of(first: usize, last: usize) -> (Bytes, bool) {
+        let request = |bytes| pb::MatchRequest {
+            photo: Some(pb::ReferencePhoto {
+                source: Some(Source::Content(vec![1; bytes].into())),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let message = [request(first), request(last)].map(|it| it.encode_to_vec()).concat();
+        let message = Bytes::from(message);
+        let whole = message.as_ptr_range();
+        let decoded = pb::MatchRequest::decode(message.clone()).unwrap();
+        let Some(Source::Content(content)) = decoded.photo.unwrap().source else {
+            panic!("the photo has its content")
+        };
+        let photo = without_message(content, message.len());
+        let is_part = whole.contains(&photo.as_ptr());
+        (photo, is_part)
+    }
+
+    #[test]
+    fn a_photo_is_copied_out_of_a_message_that_holds_much_else() {
+        assert_eq!(photo_of(900, 8_000), (vec![1; 8_000].into(), true));
+        assert_eq!(photo_of(1_100, 8_000), (vec![1; 8_000].into(), false));
+        assert_eq!(photo_of(1 << 20, 100), (vec![1; 100].into(), false));
     }
 }

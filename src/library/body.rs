@@ -1,6 +1,6 @@
 //! Collects the body of a photo, within its room and the size that a photo may have.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
@@ -25,7 +25,7 @@ pub async fn collect(
     let announced = announced.map(checked_length).transpose()?;
     let mut room = Growing { room, bytes: 0 };
     room.grow_to(announced.unwrap_or(0))?;
-    let mut collected = BytesMut::with_capacity(announced.unwrap_or(0));
+    let mut collected = Vec::with_capacity(announced.unwrap_or(0));
     let mut body = std::pin::pin!(body);
     while let Some(piece) = body.next().await {
         let piece = piece?;
@@ -39,7 +39,11 @@ pub async fn collect(
     }
     match announced {
         Some(announced) if collected.len() < announced => Err(lies(announced, "fewer")),
-        Some(_) | None => Ok(collected.freeze()),
+        Some(_) | None => {
+            // Room that growing has left would be kept as long as the photo, and not counted.
+            collected.shrink_to_fit();
+            Ok(collected.into())
+        }
     }
 }
 
@@ -99,7 +103,9 @@ mod tests {
         let mut memory = Memory::of(room);
         let body = collect(announced, stream::iter(pieces), &mut memory).await?;
         assert!(memory.bytes >= body.len(), "every byte has its room");
-        Ok(body.len())
+        let (length, whole) = (body.len(), Vec::from(body));
+        assert_eq!(whole.capacity(), length, "no other room is kept");
+        Ok(length)
     }
 
     fn fault(outcome: Result<usize, SourceError>) -> Option<LibraryFault> {

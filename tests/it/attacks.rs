@@ -25,7 +25,7 @@ use std::{
 
 use bytes::Bytes;
 use facematch::{
-    pb::{self, MatchState},
+    pb::{self, ListMatchesRequest, MatchState},
     simulator::{Simulator, sample},
 };
 use futures_util::{FutureExt, StreamExt, future::try_join_all, stream};
@@ -191,6 +191,13 @@ impl Target {
             matches()
         );
         assert!(ratios.last().is_some_and(|ratio| *ratio <= RATIO_MAX), "{attack}: {ratios:.2?}");
+    }
+
+    /// How many matches have not ended.
+    async fn unfinished(&self) -> usize {
+        let page = ListMatchesRequest { page_size: 1_000, ..Default::default() };
+        let listed = self.client.clone().list_matches(page).await.expect("it is answered");
+        listed.into_inner().matches.iter().filter(|it| it.end_time.is_none()).count()
     }
 
     /// Checks that memory has never grown by more than `kib` during the attack.

@@ -1,12 +1,14 @@
-//! Photos announced at the maximum size, which arrive slowly or never end.
+//! Photos announced at the maximum size, which arrive slowly, never end, or are given again.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use facematch::simulator::{Endpoint, Gateway, sample};
+use futures_util::stream;
 use prost::Message;
 
 use crate::{
-    attacks::{ALLOWANCE_KIB, Calls, Target},
+    attacks::{ALLOWANCE_KIB, ATTACK_PATIENCE, Calls, Target},
     support::{now, portrait, request},
     transport::announced,
 };
@@ -79,5 +81,48 @@ async fn photos_that_never_end_leave_room_for_others() {
     target.assert_others_are_served("photos that never end").await;
     calls.end().await;
     target.assert_returned("photos that never end").await;
+    target.process.stop();
+}
+
+/// Matches whose photos wait for Oz: their messages, if they were kept, would take 240 MiB.
+const GIVEN_TWICE: usize = 24;
+
+/// A request that gives its photo twice. The last one counts, and is small; the first one fills the
+/// message.
+fn given_twice(folder: &str) -> Bytes {
+    let last = request(folder, portrait()).encode_to_vec();
+    let room = (10 << 20) - last.len();
+    let mut whole = request(folder, vec![0; room].into()).encode_to_vec();
+    whole.extend(last);
+    announced(u32::try_from(whole.len()).unwrap(), &whole)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn photos_that_are_given_twice_hold_what_is_counted() {
+    let attack = "photos that are given twice";
+    let target = Target::start(&[]).await;
+    let gateway = Gateway::answering(503).before([Endpoint::AddMedia]);
+    target.oz.switch(|on| on.gateway = Some(gateway));
+    let (mut calls, channel) = (Calls::default(), target.channel().await);
+    for _ in 0..GIVEN_TWICE {
+        let folder = target.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let body = stream::iter([Ok(given_twice(&folder))]);
+        calls.call(&channel, "/facematch.v1.FaceMatch/RunMatch", &[], body);
+    }
+    while target.unfinished().await < GIVEN_TWICE {
+        assert_eq!(calls.ended(), BTreeMap::new(), "no match ends without Oz");
+    }
+    // The allocator returns free memory to the operating system only while the program works.
+    let most = target.idle_kib + ALLOWANCE_KIB;
+    let until = now() + ATTACK_PATIENCE;
+    while target.process.resident_kib() > most && now() < until {
+        assert_eq!(target.unfinished().await, GIVEN_TWICE);
+    }
+    let kept = target.process.resident_kib().saturating_sub(target.idle_kib);
+    println!("attacked: by {attack}, {GIVEN_TWICE} matches keep {} MiB", kept / 1024);
+    assert!(kept <= ALLOWANCE_KIB, "{kept} KiB are kept");
+    target.oz.switch(|on| on.gateway = None);
+    calls.wait_for(GIVEN_TWICE).await;
+    calls.assert_all_ended_as("OK", attack);
     target.process.stop();
 }

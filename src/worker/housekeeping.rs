@@ -120,14 +120,15 @@ async fn claim_unheld(supervisor: &Arc<Supervisor>) -> Result<(), journal::Error
 }
 
 /// Claims pages up to the limit of unfinished matches: other replicas may have room for the rest.
-/// While the drivers of a page are made, the journal reads the next one.
+/// While the drivers of a page are made, the journal reads the next one; if that panics, the drivers
+/// are made all the same.
 async fn claim_pages(supervisor: &Supervisor, claimed: &mut Drivers) -> Result<(), journal::Error> {
     let mut page = claim_page(supervisor, 0).await?;
     while let Some(current) = page {
-        let next = claim_page(supervisor, current.matches.len());
+        let next = AssertUnwindSafe(claim_page(supervisor, current.matches.len())).catch_unwind();
         let making = async { claimed.push(drivers(supervisor, current)) };
         let (next, ()) = future::join(next, making).await;
-        page = next?;
+        page = next.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
     }
     Ok(())
 }

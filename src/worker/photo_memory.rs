@@ -135,6 +135,12 @@ impl PhotoMemory {
         self.0.spares.drop_unused();
     }
 
+    /// How many buffers are kept for further photos.
+    #[cfg(test)]
+    pub fn spare_buffers_kept(&self) -> usize {
+        self.0.spares.kept()
+    }
+
     /// How many photos of each tenant are held.
     pub fn photos_by_tenant(&self) -> HashMap<TenantId, usize> {
         lock(&self.0.photos).clone()

@@ -284,11 +284,12 @@ impl Sqlite {
 /// A file that is opened and of this version, before its readers are.
 struct Opened {
     files: Files,
-    lock: Lock,
     connection: Connection,
     origin: Origin,
     keys: Keys,
     hold: RetentionHold,
+    /// The last field, since it is dropped after the connection.
+    lock: Lock,
 }
 
 impl Opened {
@@ -311,7 +312,7 @@ impl Opened {
         let now = config.clock.now();
         let (origin, keys) = schema::prepare(&mut connection, version, now).map_err(unusable)?;
         let hold = RetentionHold::open(&connection, &config.clock).map_err(unusable)?;
-        Ok(Self { files, lock, connection, origin, keys, hold })
+        Ok(Self { files, connection, origin, keys, hold, lock })
     }
 }
 

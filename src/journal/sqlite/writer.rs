@@ -99,21 +99,12 @@ pub(super) struct WriterSetup {
 impl WriterHandle {
     /// Starts the writer's thread.
     pub(super) fn spawn(with: WriterSetup, connection: Connection) -> io::Result<Self> {
-        let (orphans, counts) = (Arc::default(), Arc::default());
-        let is_failing = Arc::default();
         let ticks = with.ticks.clone();
-        let emptying = Emptying::new(with.clock.clone(), with.ticks.clone());
+        let engine = WriterEngine::new(with, connection);
+        let (orphans, counts) = (Arc::clone(&engine.orphans), Arc::clone(&engine.counts));
+        let is_failing = Arc::clone(&engine.is_failing);
         #[cfg(test)]
-        let emptying_tries = emptying.tries();
-        let engine = WriterEngine {
-            connection: Some(connection),
-            unclaimed_from: Some(Uuid::nil()),
-            emptying,
-            orphans: Arc::clone(&orphans),
-            counts: Arc::clone(&counts),
-            is_failing: Arc::clone(&is_failing),
-            with,
-        };
+        let emptying_tries = engine.emptying.tries();
         Ok(Self {
             queue: batch::Handle::spawn_thread("journal", engine, ticks, orphans)?,
             counts,
@@ -244,6 +235,18 @@ impl Engine for WriterEngine {
 }
 
 impl WriterEngine {
+    fn new(with: WriterSetup, connection: Connection) -> Self {
+        Self {
+            connection: Some(connection),
+            unclaimed_from: Some(Uuid::nil()),
+            emptying: Emptying::new(with.clock.clone(), with.ticks.clone()),
+            orphans: Arc::default(),
+            counts: Arc::default(),
+            is_failing: Arc::default(),
+            with,
+        }
+    }
+
     /// Notes that commits fail, and logs when that begins.
     fn note_failure(&self, failure: &Failure) {
         let (Failure::Job(error) | Failure::Store(error)) = failure;
@@ -329,5 +332,36 @@ fn connected<'a>(
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::journal::sqlite::lock;
+
+    #[tokio::test]
+    async fn writes_gather_only_while_many_come_and_do_not_fill_the_next_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = lock::take(&folder.path().join("facematch.db.lock")).unwrap().unwrap();
+        let files = Files::new(folder.path().join("facematch.db"));
+        files.create().unwrap();
+        let connection = files.writer().unwrap();
+        let setup = WriterSetup {
+            files,
+            clock: Clock::system(),
+            ticks: Clock::system().steady(),
+            owner: 1,
+            recent: Arc::default(),
+            wake: watch::Sender::new(()),
+            _lock: lock,
+        };
+        let mut engine = WriterEngine::new(setup, connection);
+        let mut gathers = |waiting| engine.gather(waiting).now_or_never().is_none();
+        let full = batch::BATCH_MAX;
+        let cases = [0, GATHER_FROM - 1, GATHER_FROM, full - 1, full].map(&mut gathers);
+        assert_eq!(cases, [false, false, true, true, false]);
     }
 }

@@ -1,6 +1,7 @@
 //! Housekeeping: retention, and rounds that panic.
 
 use super::*;
+use crate::domain::photo;
 
 #[tokio::test]
 async fn housekeeping_goes_on_after_a_panic() {
@@ -26,7 +27,7 @@ async fn housekeeping_goes_on_after_a_panic() {
 async fn matches_claimed_before_a_panic_of_housekeeping_are_driven() {
     let mut house = Harness::new();
     house.worker.start().await.unwrap();
-    house.faults.panics_when_empty.store(true, Ordering::Relaxed);
+    house.faults.panics_after_claim.store(true, Ordering::Relaxed);
     let id = MatchId::from_uuid(uuid::Uuid::now_v7());
     let admitted = house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
     let Admitted::New(_, claim) = admitted else { panic!("the match is new") };
@@ -34,6 +35,18 @@ async fn matches_claimed_before_a_panic_of_housekeeping_are_driven() {
     house.pass(CLAIMING_PAUSE, &[]).await;
     assert_eq!(house.worker.unfinished(), 1);
     house.answers(AskKind::ReadFolder, folder()).await;
+}
+
+#[tokio::test]
+async fn a_buffer_that_no_photo_uses_any_more_is_dropped() {
+    let house = Harness::new();
+    house.worker.start().await.unwrap();
+    let memory = house.worker.photo_memory();
+    let reservation = memory.reservation(&TenantId::default_tenant());
+    drop(reservation.buffer(photo::BYTES_MAX));
+    assert_eq!(memory.spare_buffers_kept(), 1);
+    house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
+    assert_eq!(memory.spare_buffers_kept(), 0);
 }
 
 #[tokio::test]

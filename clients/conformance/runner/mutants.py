@@ -314,6 +314,24 @@ MUTANTS = [
         ("run/progress",),
     ),
     Mutant(
+        "a call that was refused never had its effect",
+        "_failure.py",
+        "return self.code in _UNSETTLED and self.reason not in _WITHOUT_EFFECT",
+        "return self.code in _UNSETTLED and self.reason is None",
+        (
+            "run/accepted-or-not",
+            "unary/create-accepted-or-not",
+            "unary/delete-store-unavailable",
+        ),
+    ),
+    Mutant(
+        "a draining server may have acted",
+        "_failure.py",
+        "return self.code in _UNSETTLED and self.reason not in _WITHOUT_EFFECT",
+        "return self.code in _UNSETTLED",
+        ("run/accepted-or-not", "unary/delete-refused-then-gone"),
+    ),
+    Mutant(
         "a delete of an unknown match succeeds",
         "_client.py",
         'if error.reason == "MATCH_NOT_FOUND" and calls.may_have_acted:',

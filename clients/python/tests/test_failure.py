@@ -41,6 +41,17 @@ def test_a_reason_is_terminal_unless_a_repeat_is_asked_for(code):
     assert failure(code=code.name, reason="X", retry_after_ms=1).may_pass
 
 
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_a_failed_call_may_have_acted_unless_it_says_that_it_had_no_effect(code):
+    unsettled = {"UNAVAILABLE", "UNKNOWN", "INTERNAL", "ABORTED", "CANCELLED",
+                 "DEADLINE_EXCEEDED", "DATA_LOSS"}  # fmt: skip
+    assert failure(code=code.name, reason="X").may_have_acted == (code.name in unsettled)
+    is_own_limit = code.name == "RESOURCE_EXHAUSTED"
+    assert failure(code=code.name).may_have_acted == (code.name in unsettled or is_own_limit)
+    for reason in ["SERVER_DRAINING", "AUDIT_UNAVAILABLE"]:
+        assert not failure(code=code.name, reason=reason).may_have_acted
+
+
 @pytest.mark.parametrize("trailers", [(), (("grpc-status-details-bin", b"\xff\xff garbage"),)])
 def test_an_error_without_readable_details_has_no_reason(trailers):
     it = Failure.of(_Error(grpc.StatusCode.NOT_FOUND, "no", trailers))

@@ -308,7 +308,7 @@ class Unary<Method extends DescMethodUnary> implements Subject {
         return this.#acceptance?.mayBe;
     }
 
-    /** Whether a try broke off, so that the server may have acted on it. */
+    /** Whether the server may have acted on a try that failed. */
     get mayHaveActed(): boolean {
         return this.#mayHaveActed;
     }
@@ -365,7 +365,7 @@ class Unary<Method extends DescMethodUnary> implements Subject {
         if (this.#call.interruption) throw new Interrupted();
         this.#acceptance?.failed(failure);
         const mayPass = failure.mayPass || (await this.#core.hasNewToken(failure, token));
-        if (failure.mayPass && failure.reason === undefined) this.#mayHaveActed = true;
+        if (failure.mayHaveActed) this.#mayHaveActed = true;
         await this.#call.pause(this.attempts.pauseMs(failure, this.#rpc.name, mayPass));
     }
 }

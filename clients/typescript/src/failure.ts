@@ -28,6 +28,12 @@ const BROKEN: readonly status[] = [
     status.CANCELLED,
 ];
 
+/** How a call may fail although the server has carried it out. */
+const UNSETTLED: readonly status[] = [...BROKEN, status.DEADLINE_EXCEEDED, status.DATA_LOSS];
+
+/** Reasons with such a code that say that the call had no effect. */
+const WITHOUT_EFFECT: readonly string[] = ["SERVER_DRAINING", "AUDIT_UNAVAILABLE"];
+
 interface Parts {
     readonly code: status;
     readonly message: string;
@@ -84,6 +90,13 @@ export class Failure extends Error {
         if (this.#parts.isFinal) return false;
         if (this.reason === undefined) return BROKEN.includes(this.code);
         return this.retryAfterMs !== undefined || this.code === status.UNAVAILABLE;
+    }
+
+    /** Whether the server may have carried out the call nevertheless. */
+    get mayHaveActed(): boolean {
+        // Without a reason it is the limit of this client, which may have met the answer.
+        if (this.code === status.RESOURCE_EXHAUSTED) return this.reason === undefined;
+        return UNSETTLED.includes(this.code) && !WITHOUT_EFFECT.includes(this.reason ?? "");
     }
 
     /** The error to throw; by default, of the class of its reason. */

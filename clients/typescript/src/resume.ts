@@ -4,7 +4,6 @@
  */
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
-import { status } from "@grpc/grpc-js";
 import { ContractError, UsageError } from "./errors.js";
 import type { Failure } from "./failure.js";
 import { encode, idOf, type MatchName } from "./requests.js";
@@ -146,10 +145,9 @@ export class Acceptance {
         this.#accepted = true;
     }
 
-    /** Notes how a try failed. What the server refused was not accepted; what broke off may be. */
+    /** Notes how a try failed. */
     failed(failure: Failure): void {
-        const isLost = failure.mayPass || failure.code === status.DEADLINE_EXCEEDED;
-        if (this.#isSent && failure.reason === undefined && isLost) this.#accepted = true;
+        if (this.#isSent && failure.mayHaveActed) this.#accepted = true;
         this.#isSent = false;
     }
 }

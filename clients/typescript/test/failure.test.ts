@@ -80,7 +80,22 @@ test("an unknown reason means the same as its code", () => {
     assert.equal(read(status.INTERNAL, trailers).error({}).reason, "OF_A_LATER_VERSION");
 });
 
-test("without a reason, broken connections may pass and refusals don't", () => {
+test("a failed call may have acted unless it says that it had no effect", () => {
+    const mayHaveActed = (code: status, reason?: string) =>
+        read(code, reason === undefined ? {} : { "grpc-status-details-bin": details(reason) })
+            .mayHaveActed;
+    for (const code of [status.UNAVAILABLE, status.INTERNAL, status.DEADLINE_EXCEEDED]) {
+        assert.equal(mayHaveActed(code), true, `${code}`);
+        assert.equal(mayHaveActed(code, "STORE_UNAVAILABLE"), true, `${code}`);
+        assert.equal(mayHaveActed(code, "SERVER_DRAINING"), false, `${code}`);
+        assert.equal(mayHaveActed(code, "AUDIT_UNAVAILABLE"), false, `${code}`);
+    }
+    assert.equal(mayHaveActed(status.INVALID_ARGUMENT, "FIELD_INVALID"), false);
+    assert.equal(mayHaveActed(status.RESOURCE_EXHAUSTED, "OVERLOADED"), false);
+    assert.equal(mayHaveActed(status.RESOURCE_EXHAUSTED), true);
+});
+
+test("without a reason, a broken connection is repeated and a refusal is not", () => {
     for (const code of ["UNAVAILABLE", "UNKNOWN", "INTERNAL", "ABORTED", "CANCELLED"] as const) {
         assert.equal(read(status[code], {}).mayPass, true, code);
     }

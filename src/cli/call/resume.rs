@@ -196,7 +196,10 @@ pub fn had_no_effect(status: &Status) -> bool {
     match reason(status).as_deref() {
         Some("SERVER_DRAINING") => true,
         Some(_) if says_no_effect(status) => true,
-        Some(_) => outcome_of(status) == CallOutcome::Refused && status.code() != Code::Internal,
+        Some(_) => {
+            let says_nothing = matches!(status.code(), Code::Internal | Code::DeadlineExceeded);
+            outcome_of(status) == CallOutcome::Refused && !says_nothing
+        }
         None => {
             let met = Foreign::behind(status);
             was_never_sent(status)

@@ -418,8 +418,8 @@ class Client:
         request_id: str | None = None,
         timeout: Seconds | None = None,
     ) -> Deleted:
-        """Erases a match that has ended. If an answer was lost, and the repeat finds no match any
-        more, it was erased: ``already_gone`` says so."""
+        """Erases a match that has ended. If a try failed that the server may have acted on, and the
+        repeat finds no match any more, it was erased: ``already_gone`` says so."""
         name = requests.match_name(match_id, request_id)
         calls = _Unary(self._core, "DeleteMatch", Named(**name), timeout, is_short=True)
         try:
@@ -458,7 +458,7 @@ class _Unary:
             subject=named,
             timeout=core.limits.call_timeout if self._has_own_limit else timeout,
         )
-        #: Whether a try broke off, so that the server may have acted on it.
+        #: Whether the server may have acted on a try that failed.
         self.may_have_acted = False
 
     def until_answer(self, request: Any, *, try_limit: float | None = None) -> Any:
@@ -487,7 +487,7 @@ class _Unary:
         may_pass = failure.may_pass
         if failure.reason == "CREDENTIAL_EXPIRED" and self._core.token.can_change:
             may_pass = self._core.token.read() != token
-        if may_pass and failure.reason is None:
+        if failure.may_have_acted:
             self.may_have_acted = True
         try:
             if self._core.connections.is_closed:

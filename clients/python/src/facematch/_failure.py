@@ -30,6 +30,12 @@ _BROKEN = frozenset(
     }
 )
 
+# How a call may fail although the server has carried it out.
+_UNSETTLED = _BROKEN | {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.DATA_LOSS}
+
+# Reasons with such a code that say that the call had no effect.
+_WITHOUT_EFFECT = frozenset({"SERVER_DRAINING", "AUDIT_UNAVAILABLE"})
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -85,6 +91,14 @@ class Failure:
         if self.reason is None:
             return self.code in _BROKEN
         return self.retry_after is not None or self.code is grpc.StatusCode.UNAVAILABLE
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the server may have carried out the call nevertheless."""
+        if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            # Without a reason it is the limit of this client, which may have met the answer.
+            return self.reason is None
+        return self.code in _UNSETTLED and self.reason not in _WITHOUT_EFFECT
 
     def error(
         self,

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import grpc
-
 from facematch._failure import Failure
 from facematch._settings import Limits, Retry
 from facematch.errors import ContractError, UsageError
@@ -133,11 +131,8 @@ class Acceptance:
         self._accepted = True
 
     def failed(self, failure: Failure) -> None:
-        """Notes how a try failed. What the server refused was not accepted, at least not by this
-        try; what broke off may have been."""
-        is_deadline = failure.code is grpc.StatusCode.DEADLINE_EXCEEDED
-        is_lost = failure.reason is None and (failure.may_pass or is_deadline)
-        if self._is_sent and is_lost:
+        """Notes how a try failed."""
+        if self._is_sent and failure.may_have_acted:
             self._accepted = True
         self._is_sent = False
 

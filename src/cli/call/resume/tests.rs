@@ -261,6 +261,7 @@ fn a_refused_call_has_no_effect_and_a_lost_answer_may_have() {
         (met(413), true),
         (met(502), false),
         (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), false),
+        (refusal(Code::DeadlineExceeded, "CALL_TIMED_OUT", None), false),
         (refusal(Code::Internal, "INTERNAL", None), false),
         (Status::unknown("h2 protocol error"), false),
     ] {

@@ -143,7 +143,8 @@ class FaceMatchStub:
     A broken call doesn't stop the match: resume with WatchMatch. Before UPLOADED, repeat RunMatch
     with the same request_id instead, since a server that crashes loses the photo.
     A repeat streams from the first update. A refused call has no effect and doesn't use up its
-    request_id.
+    request_id; only after STORE_UNAVAILABLE, CALL_TIMED_OUT or INTERNAL the match may have been
+    accepted, which a repeat finds out.
     Errors: INVALID_ARGUMENT (FIELD_INVALID, PHOTO_UNREADABLE, PHOTO_TOO_LARGE),
     ALREADY_EXISTS (REQUEST_ID_REUSED), UNIMPLEMENTED (NOT_AVAILABLE),
     RESOURCE_EXHAUSTED (OVERLOADED: the match was not accepted; the repeat of an accepted match is
@@ -231,7 +232,8 @@ class FaceMatchAsyncStub(FaceMatchStub):
     A broken call doesn't stop the match: resume with WatchMatch. Before UPLOADED, repeat RunMatch
     with the same request_id instead, since a server that crashes loses the photo.
     A repeat streams from the first update. A refused call has no effect and doesn't use up its
-    request_id.
+    request_id; only after STORE_UNAVAILABLE, CALL_TIMED_OUT or INTERNAL the match may have been
+    accepted, which a repeat finds out.
     Errors: INVALID_ARGUMENT (FIELD_INVALID, PHOTO_UNREADABLE, PHOTO_TOO_LARGE),
     ALREADY_EXISTS (REQUEST_ID_REUSED), UNIMPLEMENTED (NOT_AVAILABLE),
     RESOURCE_EXHAUSTED (OVERLOADED: the match was not accepted; the repeat of an accepted match is
@@ -322,7 +324,8 @@ class FaceMatchServicer(metaclass=_abc_1.ABCMeta):
         A broken call doesn't stop the match: resume with WatchMatch. Before UPLOADED, repeat RunMatch
         with the same request_id instead, since a server that crashes loses the photo.
         A repeat streams from the first update. A refused call has no effect and doesn't use up its
-        request_id.
+        request_id; only after STORE_UNAVAILABLE, CALL_TIMED_OUT or INTERNAL the match may have been
+        accepted, which a repeat finds out.
         Errors: INVALID_ARGUMENT (FIELD_INVALID, PHOTO_UNREADABLE, PHOTO_TOO_LARGE),
         ALREADY_EXISTS (REQUEST_ID_REUSED), UNIMPLEMENTED (NOT_AVAILABLE),
         RESOURCE_EXHAUSTED (OVERLOADED: the match was not accepted; the repeat of an accepted match is

@@ -1,7 +1,5 @@
 package dev.facematch;
 
-import io.grpc.Status;
-
 /** Whether the server may have accepted a match, as far as its client can know. */
 final class Acceptance {
     private volatile boolean accepted;
@@ -25,10 +23,9 @@ final class Acceptance {
         accepted = true;
     }
 
-    /** Notes how a try failed. What the server refused was not accepted; what broke off may be. */
+    /** Notes how a try failed. */
     void failed(Failure failure) {
-        boolean isLost = failure.mayPass() || failure.code == Status.Code.DEADLINE_EXCEEDED;
-        if (isSent && failure.reason == null && isLost) {
+        if (isSent && failure.mayHaveActed()) {
             accepted = true;
         }
         isSent = false;

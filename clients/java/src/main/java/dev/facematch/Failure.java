@@ -35,6 +35,11 @@ final class Failure extends Exception {
     /** What transports say of a broken connection, each library and each proxy in its own way. */
     private static final Set<Status.Code> BROKEN = Set.of(Status.Code.UNAVAILABLE, Status.Code.UNKNOWN,
             Status.Code.INTERNAL, Status.Code.ABORTED, Status.Code.CANCELLED);
+    /** How a call may fail, besides those, although the server has carried it out. */
+    private static final Set<Status.Code> UNSETTLED =
+            Set.of(Status.Code.DEADLINE_EXCEEDED, Status.Code.DATA_LOSS);
+    /** Reasons with such a code that say that the call had no effect. */
+    private static final Set<String> WITHOUT_EFFECT = Set.of("SERVER_DRAINING", "AUDIT_UNAVAILABLE");
 
     final Status.Code code;
     /** The service's own word; null if the transport, a proxy or this library speaks. */
@@ -117,6 +122,16 @@ final class Failure extends Exception {
             return BROKEN.contains(code);
         }
         return retryAfter != null || code == Status.Code.UNAVAILABLE;
+    }
+
+    /** Whether the server may have carried out the call nevertheless. */
+    boolean mayHaveActed() {
+        if (code == Status.Code.RESOURCE_EXHAUSTED) {
+            // Without a reason it is the limit of this client, which may have met the answer.
+            return reason == null;
+        }
+        boolean isUnsettled = BROKEN.contains(code) || UNSETTLED.contains(code);
+        return isUnsettled && (reason == null || !WITHOUT_EFFECT.contains(reason));
     }
 
     /** The exception of its reason, about a match. */

@@ -46,7 +46,7 @@ final class Unary<Request extends Message, Answer> implements Subject, AutoClose
         return acceptance == null ? null : acceptance.mayBe();
     }
 
-    /** Whether a try broke off, so that the server may have acted on it. */
+    /** Whether the server may have acted on a try that failed. */
     boolean mayHaveActed() {
         return mayHaveActed;
     }
@@ -111,7 +111,7 @@ final class Unary<Request extends Message, Answer> implements Subject, AutoClose
             acceptance.failed(failure);
         }
         boolean mayPass = failure.mayPass() || core.hasNewToken(failure, token);
-        if (failure.mayPass() && failure.reason == null) {
+        if (failure.mayHaveActed()) {
             mayHaveActed = true;
         }
         stop.pause(attempts.pauseAfter(failure, method.getBareMethodName(), mayPass));

@@ -1,6 +1,7 @@
 package dev.facematch;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.Any;
@@ -11,6 +12,7 @@ import io.grpc.Status;
 import java.io.IOException;
 import java.net.UnknownHostException;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -67,16 +69,33 @@ class OutageTest {
         assertEquals(Optional.empty(), outage.pause(BROKEN, at(1_001_001)));
     }
 
-    @Test
-    void aDelayThatTheServerAsksForIsNeverShortened() {
-        Metadata trailers = new Metadata();
-        var retry = RetryInfo.newBuilder().setRetryDelay(Times.of(Duration.ofSeconds(1))).build();
-        var info = ErrorInfo.newBuilder().setDomain("facematch").setReason("OVERLOADED").build();
+    private static Failure refused(Status code, String reason, Any... more) {
+        var info = ErrorInfo.newBuilder().setDomain("facematch").setReason(reason).build();
         var status = com.google.rpc.Status.newBuilder()
-                .addDetails(Any.pack(info)).addDetails(Any.pack(retry)).build();
+                .addDetails(Any.pack(info)).addAllDetails(List.of(more)).build();
+        Metadata trailers = new Metadata();
         trailers.put(Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER),
                 status.toByteArray());
-        Failure failure = Failure.of(Status.RESOURCE_EXHAUSTED, trailers);
+        return Failure.of(code, trailers);
+    }
+
+    @Test
+    void aFailedCallMayHaveActedUnlessItSaysThatItHadNoEffect() {
+        for (Status code : List.of(Status.UNAVAILABLE, Status.INTERNAL, Status.DEADLINE_EXCEEDED)) {
+            assertTrue(Failure.of(code, new Metadata()).mayHaveActed(), code.toString());
+            assertTrue(refused(code, "STORE_UNAVAILABLE").mayHaveActed(), code.toString());
+            assertFalse(refused(code, "SERVER_DRAINING").mayHaveActed(), code.toString());
+            assertFalse(refused(code, "AUDIT_UNAVAILABLE").mayHaveActed(), code.toString());
+        }
+        assertFalse(refused(Status.INVALID_ARGUMENT, "FIELD_INVALID").mayHaveActed());
+        assertFalse(refused(Status.RESOURCE_EXHAUSTED, "OVERLOADED").mayHaveActed());
+        assertTrue(Failure.of(Status.RESOURCE_EXHAUSTED, new Metadata()).mayHaveActed());
+    }
+
+    @Test
+    void aDelayThatTheServerAsksForIsNeverShortened() {
+        var retry = RetryInfo.newBuilder().setRetryDelay(Times.of(Duration.ofSeconds(1))).build();
+        Failure failure = refused(Status.RESOURCE_EXHAUSTED, "OVERLOADED", Any.pack(retry));
         assertTrue(failure.mayPass());
         assertEquals(millis(1_000), outage(1, 2, 10_000, 9, 0).pause(failure, 0));
         assertEquals(millis(1_500), outage(1, 2, 10_000, 9, 1).pause(failure, 0));

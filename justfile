@@ -40,11 +40,11 @@ lint:
     cargo clippy --all-targets --locked --features postgres-tests,mysql-tests -- -D warnings
     RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --locked
 
-# every test, installing what they need (15 min)
+# every test, installing what they need (35 min from nothing)
 test:
     tests/run
 
-# what CI runs (50 min)
+# what CI runs (60 min from nothing)
 ci:
     .ci/run
 
@@ -52,7 +52,7 @@ ci:
 long *figure:
     tests/long {{ figure }}
 
-# the benchmark (13 min; `just bench --quick` 3 min)
+# the benchmark (16 min; `just bench --quick` 4 min)
 bench *arguments:
     cargo bench -- {{ arguments }}
 

@@ -68,8 +68,8 @@ pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
     }
 }
 
-/// Only a library that can't be reached is waited for: all else stays as it is until a person mends
-/// it.
+/// Only a library that can't be reached is waited for: all else stays as it is until an operator
+/// repairs it.
 const fn library(fault: LibraryFault) -> Treatment {
     Treatment::End(match fault {
         LibraryFault::Unreachable => return Treatment::Wait,

@@ -1,7 +1,7 @@
 //! Reads Oz's words: what an answer about an analysis means.
 //!
 //! It fails closed: a verdict needs a state that is over, a resolution that this version knows, and
-//! a score. The table is in section 4 of the design; the words are from Oz's statuses page.
+//! a score. `tests/verdicts.rs` has the table; the words are from Oz's statuses page.
 
 use crate::domain::{
     ask::Analysis,

@@ -136,7 +136,7 @@ impl Supervisor {
     }
 
     /// Stands by with a photo. Returns the driver once this replica has claimed the match; `None`
-    /// if the photo isn't needed any more, or at a drain.
+    /// if the photo isn't needed any more, at a drain, or if the standby was stopped meanwhile.
     async fn stand_by(&self, registration: Registration) -> Option<Driver> {
         match standby::wait_for_claim(&self.context, &self.standbys, registration).await {
             standby::Exit::Ended => None,

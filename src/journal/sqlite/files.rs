@@ -32,11 +32,11 @@ const WRITER_SETTINGS: &str = "
     -- progress touch theirs again.
     PRAGMA cache_size = -16384;
     -- Pages in the WAL at which a commit moves them into the database. A page that was written
-    -- often is moved once, so the more there are, the less is written; and fewer commits than one
-    -- in a hundred are that slow.
+    -- often is moved once, so the more there are, the less is written, and fewer than one commit in
+    -- a hundred waits for it.
     PRAGMA wal_autocheckpoint = 4000;";
 
-/// How many statements stay prepared: all that the writer has, but those of lists.
+/// How many statements stay prepared: enough for all of the writer's.
 const STATEMENTS_PREPARED: usize = 64;
 
 /// How many rows SQLite's thread hands over at once. Each batch costs two thread switches, and the

@@ -30,10 +30,10 @@ async fn no_file_log_or_error_holds_the_photo_or_a_secret() {
     ]);
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join(JOURNAL);
-    // All levels of all crates, not only of the service.
     let audit = directory.path().join("audit.log");
     let (photos, audit_path) = (Photos::new(), audit.to_str().unwrap());
     let url = photos.url();
+    // The level holds for all crates, not only for the service.
     let more = ["--log-level", "trace", "--audit-file", audit_path, "--library", &url];
     let process = Process::start(&oz, directory.path(), &more);
     let mut client = process.client().await;

@@ -58,12 +58,12 @@ impl Authority {
         self.client_until(serial, 2099)
     }
 
-    /// A certificate for a caller that is valid until the first day of a year.
+    /// A caller's certificate, which is valid until the first day of a year.
     pub fn client_until(&self, serial: u64, until: i32) -> Identity {
         self.client_before(serial, year(until))
     }
 
-    /// A certificate for a caller that expires after so many seconds.
+    /// A caller's certificate, which expires after so many seconds.
     pub fn client_for(&self, serial: u64, seconds: u64) -> Identity {
         let now = Clock::system().now().since(Timestamp::default());
         self.client_before(serial, now + Duration::from_secs(seconds))
@@ -111,7 +111,7 @@ impl Authority {
     }
 }
 
-/// The first day of a year, since 1970.
+/// The time from 1970 to the first day of a year.
 fn year(year: i32) -> Duration {
     (date_time_ymd(year, 1, 1) - date_time_ymd(1970, 1, 1)).unsigned_abs()
 }

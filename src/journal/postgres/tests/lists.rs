@@ -159,7 +159,7 @@ fn expected(filter: &Filter) -> &'static str {
     }
 }
 
-/// However many lists wait for a permit.
+/// Forty lists wait for permits meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_look_up_and_no_health_check_waits_for_lists() {
     let served = Served::create().await;
@@ -183,7 +183,7 @@ async fn no_look_up_and_no_health_check_waits_for_lists() {
     }
 }
 
-/// However many reads there are: here none of them ends.
+/// Forty reads wait for a lock that is never released.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_checks_pass_while_all_reads_are_stuck() {
     let served = Served::create().await;

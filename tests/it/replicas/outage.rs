@@ -31,7 +31,9 @@ fn plan(links: bool) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_database_costs_no_match() {
-    let waiting = Outage::begin(plan(false)).await;
+    // However busy the machine is, each replica is back within a lease.
+    let settings = vec![("--lease", "15s")];
+    let waiting = Outage::begin(Plan { settings, ..plan(false) }).await;
     waiting.fleet.cluster().kill();
     waiting.fleet.cluster().start_again();
     waiting.go_on().await;

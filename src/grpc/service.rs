@@ -132,7 +132,8 @@ fn tenant<T>(request: &Request<T>) -> Result<TenantId, Status> {
 }
 
 /// The photo, which is a part of its message, copied out of it if much else is in there: fields that
-/// are unknown or were given again. They would be kept as long as the photo, and counted by nobody.
+/// are unknown or were given again. They would stay in memory as long as the photo, and photo memory
+/// counts the photo alone.
 fn without_message(content: Bytes, message_bytes: usize) -> Bytes {
     let beside = message_bytes.saturating_sub(content.len());
     if beside > content.len() / 8 { Bytes::copy_from_slice(&content) } else { content }

@@ -31,7 +31,7 @@ fn plan(links: bool) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_database_costs_no_match() {
-    // However busy the machine is, each replica is back within a lease.
+    // A busy machine, too, has each replica back within a lease.
     let settings = vec![("--lease", "15s")];
     let waiting = Outage::begin(Plan { settings, ..plan(false) }).await;
     waiting.fleet.cluster().kill();
